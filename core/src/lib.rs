@@ -1,0 +1,4 @@
+//! Everything docent decides without asking anybody.
+pub mod embedding;
+pub mod vectorize;
+pub mod workers_ai;

@@ -1,0 +1,161 @@
+//! Vectorize v2: its limits, its wire types, and what docent stores beside each vector.
+//!
+//! Only JSON that goes over the wire is here; who sends it (a binding in the Worker, REST in
+//! ingest) is theirs.
+
+use serde::{Deserialize, Serialize};
+
+/// Most matches a query may ask for together with metadata. Published limit; error 40025 beyond it
+/// (accounts are seen with 50, the published number is safe on both).
+pub const MAX_TOP_K_WITH_METADATA: usize = 20;
+/// Most matches a query may ask for without values and metadata.
+pub const MAX_TOP_K: usize = 100;
+/// Longest vector id in bytes; error 40008.
+pub const MAX_ID_BYTES: usize = 64;
+/// Most metadata of one vector, bytes of compact JSON; one vector above it rejects its whole batch
+/// (error 40016).
+pub const MAX_METADATA_BYTES: usize = 10_240;
+/// Most ids of one delete call; error 40007, seen live, not published.
+pub const MAX_DELETE_IDS: usize = 100;
+/// Most ids of one get call; error 40007, seen live, not published.
+pub const MAX_GET_IDS: usize = 20;
+/// Most vectors of one upsert over REST.
+pub const MAX_UPSERT_VECTORS: usize = 5_000;
+/// Most bytes of one upsert over REST.
+pub const MAX_UPSERT_BYTES: usize = 100 * 1024 * 1024;
+/// Most vectors of one page of the list call.
+pub const MAX_LIST_COUNT: usize = 1_000;
+/// Properties that filters use. They are indexed before the first upsert, because an index made
+/// later does not cover the vectors that are there.
+pub const METADATA_INDEXES: [&str; 3] = ["lang", "version", "product"];
+
+/// Stored beside every vector, and all that an answer needs of a chunk. A promise to Workers
+/// already deployed: fields are added, never renamed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The chunk as Markdown, as its author wrote it, links made absolute.
+    pub text: String,
+    /// Page address without anchor.
+    pub url: String,
+    /// Page title.
+    pub title: String,
+    /// Heading trail below the title, joined by ` › `; empty before the first heading.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub heading: String,
+    /// Fragment of the innermost heading, without `#`; empty before the first heading.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub anchor: String,
+    /// Path of the document below the folder it was ingested from, with `/`.
+    pub path: String,
+    /// Place of the chunk in its document, from 0.
+    pub ordinal: u32,
+    /// BCP 47 language tag, if the document names one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lang: String,
+    /// Product version, if the document names one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Product, if the document names one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub product: String,
+    /// Generation that wrote the vector.
+    #[serde(rename = "gen", default)]
+    pub generation: u64,
+}
+
+/// One line of an upsert body (NDJSON).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Vector {
+    /// At most [`MAX_ID_BYTES`] bytes.
+    pub id: String,
+    /// As many components as the index has dimensions.
+    pub values: Vec<f32>,
+    /// Partition of the index; docent uses none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// At most [`MAX_METADATA_BYTES`] bytes as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// Answer of a query: best score first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Matches {
+    /// Number of matches.
+    #[serde(default)]
+    pub count: usize,
+    /// The matches.
+    #[serde(default)]
+    pub matches: Vec<Match>,
+}
+
+/// One match of a query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Match {
+    /// Vector id.
+    pub id: String,
+    /// Cosine, -1 to 1; approximate unless values are asked for.
+    pub score: f64,
+    /// Absent unless asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// Exact filter on the indexed properties; empty fields do not filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Language tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+    /// Product version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+}
+
+impl Filter {
+    /// Whether nothing is filtered; Vectorize refuses an empty filter object.
+    pub fn is_empty(&self) -> bool {
+        self.lang.is_none() && self.version.is_none() && self.product.is_none()
+    }
+}
+
+/// Second argument of the binding's `query`, and (beside `vector`) the body of the REST query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueryOptions {
+    /// At most [`MAX_TOP_K_WITH_METADATA`] with metadata.
+    pub top_k: usize,
+    /// `"all"`, `"indexed"` or `"none"`; the boolean form is rejected by the server.
+    pub return_metadata: String,
+    /// Absent when nothing is filtered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+}
+
+/// State of an index. Writes show up here after they became visible to queries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// Components per vector.
+    pub dimensions: usize,
+    /// Lags behind; no proof of anything.
+    pub vector_count: u64,
+    /// ISO time of the last mutation applied.
+    #[serde(default)]
+    pub processed_up_to_datetime: Option<String>,
+    /// Id of the last mutation applied.
+    #[serde(default)]
+    pub processed_up_to_mutation: Option<String>,
+}
+
+/// Answer of upsert and delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mutation {
+    /// Opaque.
+    pub mutation_id: String,
+}

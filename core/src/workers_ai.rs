@@ -1,0 +1,199 @@
+//! Workers AI: models with their limits and prices, requests, answers and errors on the wire.
+//!
+//! Two families of models answer in two shapes, and both are read here; the error table that says
+//! what to do about a failure is in [`crate::policy`].
+
+use serde::{Deserialize, Serialize};
+
+/// Most texts of one embedding call; error 5006 beyond it.
+pub const MAX_EMBED_TEXTS: usize = 100;
+/// Completion tokens when a request does not say; docent always does, since 256 cuts answers short.
+pub const DEFAULT_MAX_TOKENS: u32 = 256;
+/// US dollars per neuron, the unit Workers AI bills in ($0.011 per 1,000).
+pub const DOLLARS_PER_NEURON: f64 = 0.011 / 1000.0;
+
+/// A chat model that Workers AI offers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Model {
+    /// Model id.
+    pub id: &'static str,
+    /// Prompt plus completion, tokens.
+    pub context: u32,
+    /// Neurons per million prompt tokens.
+    pub neurons_in: f64,
+    /// Neurons per million completion tokens.
+    pub neurons_out: f64,
+}
+
+/// Chat models known to be offered in November 2026, cheapest answer first within a family.
+/// Source: Cloudflare's pricing page and model catalogue.
+pub const MODELS: &[Model] = &[
+    Model { id: "@cf/meta/llama-3.1-8b-instruct-fast", context: 60_000, neurons_in: 4_119.0, neurons_out: 34_868.0 },
+    Model { id: "@cf/meta/llama-3.1-8b-instruct-fp8", context: 32_000, neurons_in: 13_778.0, neurons_out: 26_128.0 },
+    Model { id: "@cf/meta/llama-3.2-3b-instruct", context: 80_000, neurons_in: 4_625.0, neurons_out: 30_475.0 },
+    Model {
+        id: "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+        context: 24_000,
+        neurons_in: 26_668.0,
+        neurons_out: 204_805.0,
+    },
+    Model {
+        id: "@cf/meta/llama-4-scout-17b-16e-instruct",
+        context: 131_000,
+        neurons_in: 24_545.0,
+        neurons_out: 77_273.0,
+    },
+    Model { id: "@cf/google/gemma-4-26b-a4b-it", context: 256_000, neurons_in: 9_091.0, neurons_out: 27_273.0 },
+    Model { id: "@cf/zai-org/glm-4.7-flash", context: 131_072, neurons_in: 5_500.0, neurons_out: 36_400.0 },
+    Model { id: "@cf/qwen/qwen3-30b-a3b-fp8", context: 32_000, neurons_in: 4_625.0, neurons_out: 30_475.0 },
+    Model { id: "@cf/openai/gpt-oss-20b", context: 128_000, neurons_in: 18_182.0, neurons_out: 27_273.0 },
+    Model { id: "@cf/openai/gpt-oss-120b", context: 128_000, neurons_in: 31_818.0, neurons_out: 68_182.0 },
+];
+
+/// Models that were removed: a call answers error 5028. With the day, for the message.
+pub const REMOVED_MODELS: &[(&str, &str)] = &[
+    ("@cf/meta/llama-3.1-8b-instruct", "2026-05-30"),
+    ("@cf/meta/llama-3.1-8b-instruct-awq", "2026-05-30"),
+    ("@cf/meta/llama-3.1-70b-instruct", "2026-05-30"),
+    ("@cf/meta/llama-3-8b-instruct", "2026-05-30"),
+    ("@cf/meta/llama-3-8b-instruct-awq", "2026-05-30"),
+];
+
+/// Context assumed for a model that is not in [`MODELS`], tokens: the smallest that current chat
+/// models have.
+pub const UNKNOWN_MODEL_CONTEXT: u32 = 8_192;
+
+/// Neurons per million tokens of bge-base.
+pub const EMBEDDING_NEURONS: f64 = 6_058.0;
+
+/// The table's row for a model id.
+pub fn model(id: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| model.id == id)
+}
+
+/// Inputs of an embedding model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedRequest {
+    /// 1 to [`MAX_EMBED_TEXTS`] texts, none empty.
+    pub text: Vec<String>,
+    /// Always sent: see [`crate::embedding::Spec::pooling`].
+    pub pooling: String,
+}
+
+/// Answer of an embedding model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbedResponse {
+    /// `[texts, dimensions]`.
+    pub shape: Vec<usize>,
+    /// One vector a text, in the order of the request.
+    pub data: Vec<Vec<f32>>,
+    /// What was used.
+    #[serde(default)]
+    pub pooling: Option<String>,
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The server's instructions.
+    System,
+    /// The visitor.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a chat request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who.
+    pub role: Role,
+    /// What. Never null: Workers AI rejects that.
+    pub content: String,
+}
+
+/// Inputs of a chat model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatRequest {
+    /// System first, question last.
+    pub messages: Vec<Message>,
+    /// Asked for always; a few models ignore it and answer JSON.
+    pub stream: bool,
+    /// Completion tokens. Prompt and this together must fit the model's context (error 5021).
+    pub max_tokens: u32,
+    /// 0 to 5.
+    pub temperature: f64,
+}
+
+/// Tokens a call used, as the service reports them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    #[serde(default)]
+    pub prompt_tokens: u64,
+    /// Tokens of the completion.
+    #[serde(default)]
+    pub completion_tokens: u64,
+}
+
+impl Usage {
+    /// Price in US dollars; `None` for a model that is not in [`MODELS`].
+    #[allow(clippy::cast_precision_loss)] // token counts are far below 2^52
+    pub fn cost_usd(&self, model_id: &str) -> Option<f64> {
+        let model = model(model_id)?;
+        let neurons =
+            (self.prompt_tokens as f64 * model.neurons_in + self.completion_tokens as f64 * model.neurons_out) / 1e6;
+        Some(neurons * DOLLARS_PER_NEURON)
+    }
+}
+
+/// A failed call, as far as its body tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AiError {
+    /// HTTP status.
+    pub status: u16,
+    /// Cloudflare's own code (3036, 5028, …), where the body has one in any of its four places.
+    pub code: Option<u32>,
+    /// For the log only.
+    pub message: String,
+}
+
+impl AiError {
+    /// Reads a body that is not a success. The code stands in `internalCode`, `errors[0].code`,
+    /// `error[0].code` (AI Gateway) or as digits at the start of a message; a body that is not JSON
+    /// (a proxy's HTML page) has none.
+    pub fn read(status: u16, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Item {
+            code: Option<u32>,
+            message: Option<String>,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Body {
+            internal_code: Option<u32>,
+            description: Option<String>,
+            message: Option<String>,
+            errors: Vec<Item>,
+            error: Vec<Item>,
+        }
+        let parsed: Body = serde_json::from_slice(body).unwrap_or_default();
+        let item = parsed.errors.into_iter().chain(parsed.error).next();
+        let (item_code, item_message) = item.map_or((None, None), |item| (item.code, item.message));
+        let message = parsed
+            .description
+            .or(parsed.message)
+            .or(item_message)
+            .unwrap_or_else(|| String::from_utf8_lossy(body).chars().take(200).collect());
+        let code = parsed.internal_code.or(item_code).or_else(|| leading_code(&message));
+        Self { status, code, message }
+    }
+}
+
+/// `AiError: 5028: …` and `5028: …` carry the code in front.
+fn leading_code(message: &str) -> Option<u32> {
+    let rest = message.rsplit_once("Error: ").map_or(message, |(_, rest)| rest);
+    let (digits, _) = rest.split_once(':')?;
+    if matches!(digits.len(), 4 | 5) { digits.parse().ok() } else { None }
+}

@@ -1,0 +1,7 @@
+//! docent on Cloudflare Workers.
+use worker::{Context, Env, Request, Response, Result, event};
+
+#[event(fetch)]
+async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
+    Response::ok("hello")
+}
