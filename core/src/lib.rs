@@ -1,4 +1,45 @@
-//! Everything docent decides without asking anybody.
+//! Everything docent decides without asking anybody: no I/O, no clock, no randomness.
+//!
+//! Two flows share it, and this is their map.
+//!
+//! **Docs → index** (feature `index`; run by `docent ingest`):
+//! a file becomes a document with title and address (`document`), its Markdown becomes sections with
+//! heading trail and anchor (`markdown`), these become chunks (`chunk`) that fit the embedding model, counted in its own
+//! tokens (`tokens`);
+//! [`embedding`] says how a chunk becomes a vector, [`workers_ai`] and [`vectorize`] what goes over
+//! the wire.
+//!
+//! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
+//! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]), composes the prompt
+//! ([`prompt`]), and writes what the model streams ([`sse`]) without citations that lead nowhere
+//! ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
+//! [`policy`].
+//!
+//! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
+//! the visitor is told.
+
+#[cfg(feature = "index")]
+pub mod chunk;
+#[cfg(feature = "index")]
+pub mod document;
+#[cfg(feature = "index")]
+pub mod markdown;
+#[cfg(feature = "index")]
+pub mod tokens;
+
 pub mod embedding;
 pub mod vectorize;
 pub mod workers_ai;
+
+pub mod answer;
+pub mod api;
+pub mod citations;
+pub mod policy;
+pub mod ports;
+pub mod prompt;
+pub mod retrieve;
+pub mod session;
+pub mod sse;
+
+pub mod error;
+pub mod settings;

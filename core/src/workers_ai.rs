@@ -197,3 +197,112 @@ fn leading_code(message: &str) -> Option<u32> {
     let (digits, _) = rest.split_once(':')?;
     if matches!(digits.len(), 4 | 5) { digits.parse().ok() } else { None }
 }
+
+/// What one piece of an answer says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerPart {
+    /// Text to add; may be empty.
+    pub text: String,
+    /// Tokens so far. The last one counts: some models report twice, and a sum would bill double.
+    pub usage: Option<Usage>,
+    /// `stop`, `length`, … where the model says it.
+    pub finish_reason: Option<String>,
+    /// A failure reported in the middle of a stream.
+    pub error: Option<AiError>,
+}
+
+/// Reads the data of one stream event, or a whole JSON answer: both families of models, both forms.
+///
+/// # Errors
+/// The data is not JSON, hence a piece of the answer is lost.
+pub fn read_answer(data: &str) -> Result<AnswerPart, serde_json::Error> {
+    let wire: AnswerWire = serde_json::from_str(data)?;
+    if wire.error.is_some()
+        || wire.errors.as_ref().is_some_and(|errors| !errors.is_null() && errors != &serde_json::json!([]))
+    {
+        return Ok(AnswerPart { error: Some(AiError::read(200, data.as_bytes())), ..AnswerPart::default() });
+    }
+    let choice = wire.choices.into_iter().flatten().next().unwrap_or_default();
+    let content = choice.delta.or(choice.message).and_then(|message| message.content).filter(|text| !text.is_empty());
+    let text = content.unwrap_or_else(|| match wire.response {
+        Some(serde_json::Value::String(text)) => text,
+        // A model may send a bare number as one; null closes a tool call; an object is JSON mode.
+        Some(serde_json::Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    });
+    Ok(AnswerPart { text, usage: wire.usage, finish_reason: choice.finish_reason, error: None })
+}
+
+#[derive(Deserialize)]
+struct AnswerWire {
+    #[serde(default)]
+    response: Option<serde_json::Value>,
+    #[serde(default)]
+    choices: Option<Vec<Choice>>,
+    #[serde(default)]
+    usage: Option<Usage>,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+    #[serde(default)]
+    errors: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct Choice {
+    #[serde(default)]
+    delta: Option<Content>,
+    #[serde(default)]
+    message: Option<Content>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(default)]
+    content: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_are_read_streamed_and_whole() {
+        let cases = [
+            (r#"{"response":"Hel","p":"abdefghijk"}"#, "Hel"),
+            (r#"{"response":7,"p":"x"}"#, "7"),
+            (r#"{"response":null}"#, ""),
+            (
+                r#"{"id":"1","choices":[{"index":0,"delta":{"content":"Hel","reasoning_content":null},"finish_reason":null}]}"#,
+                "Hel",
+            ),
+            (r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":null}}]}"#, ""),
+            (r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, ""),
+            (
+                r#"{"id":"1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}"#,
+                "Hello",
+            ),
+        ];
+        for (data, text) in cases {
+            assert_eq!(read_answer(data).unwrap().text, text, "{data}");
+        }
+        let usage =
+            read_answer(r#"{"response":"","usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#)
+                .unwrap()
+                .usage;
+        assert_eq!(usage, Some(Usage { prompt_tokens: 3, completion_tokens: 4 }));
+        assert!(read_answer(r#"{"response":"Hel"#).is_err());
+        let failed = read_answer(r#"{"errors":[{"code":3040,"message":"busy"}]}"#).unwrap();
+        assert_eq!(failed.error.and_then(|error| error.code), Some(3040));
+    }
+
+    #[test]
+    fn cost_is_the_published_example() {
+        // 3,000 tokens in and 300 out on the default model are about 22.8 neurons.
+        let usage = Usage { prompt_tokens: 3_000, completion_tokens: 300 };
+        let cost = usage.cost_usd("@cf/meta/llama-3.1-8b-instruct-fast").unwrap();
+        assert!((cost - 22.817 * DOLLARS_PER_NEURON).abs() < 1e-6, "{cost}");
+        assert_eq!(usage.cost_usd("@cf/unknown"), None);
+    }
+}

@@ -1,0 +1,569 @@
+//! The question flow, in the order it happens.
+//!
+//! [`prepare`] ends when it is known what the answer may cite; a failure until then has an HTTP
+//! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
+
+use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata};
+use crate::citations::CitationFilter;
+use crate::embedding::SPEC;
+use crate::error::{ApiError, Code};
+use crate::policy::{self, MAX_RETRIES, Remedy};
+use crate::ports::{ByteStream, Fault, Host, Ports, Route};
+use crate::prompt::{self, Exchange, Passage, REFUSAL};
+use crate::retrieve;
+use crate::session::{self, Finish, TURN_VERSION, Turn};
+use crate::settings::Settings;
+use crate::sse::{Decoder, Part};
+use crate::vectorize::{Filter, QueryOptions};
+use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT, Usage};
+
+/// The answer's only text part.
+const TEXT_ID: &str = "0";
+
+/// Where the parts of an answer go. A reader that has left takes them and drops them: the answer is
+/// written to the end all the same, for it is stored.
+#[allow(async_fn_in_trait)] // no caller needs Send: see ports
+pub trait Reader {
+    /// Takes parts, in order.
+    async fn send(&mut self, parts: &[Part<'_>]);
+}
+
+/// The reader of an answer that is wanted in one piece.
+#[derive(Debug, Default)]
+pub struct Unstreamed;
+
+impl Reader for Unstreamed {
+    async fn send(&mut self, _: &[Part<'_>]) {}
+}
+
+/// A question with all that is needed to answer it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Goes into the log and to the client.
+    pub trace_id: String,
+    message_id: String,
+    session: String,
+    token: String,
+    question: String,
+    asked_at: u64,
+    models: Vec<String>,
+    history: Vec<Exchange>,
+    memory: Memory,
+    passages: Vec<Passage>,
+    sources: Vec<Source>,
+}
+
+/// How answering ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What was written, whole or broken off.
+    pub turn: Turn,
+    /// Metadata of the finish.
+    pub metadata: AnswerMetadata,
+    /// Why it broke off.
+    pub error: Option<ApiError>,
+}
+
+/// Everything up to the first word: session, index, search.
+///
+/// # Errors
+/// What the client is told, with its status; the log has the reason.
+pub async fn prepare<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    ask: Ask,
+    trace_id: String,
+) -> Result<Prepared, ApiError> {
+    let asked_at = ports.now_ms();
+    let models = offered(settings, ask.model.as_deref())?;
+    let session = open_session(ports, settings, ask.session.as_deref())?;
+    let readable = check_index(ports, &trace_id).await?;
+    let (history, remembered) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
+    let queries = retrieve::queries(&ask.message, &history);
+    let passages = search(ports, settings, &queries, ask.filter, ask.page.as_deref(), &trace_id).await?;
+    let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
+    Ok(Prepared {
+        trace_id,
+        message_id: ports.unique_id(),
+        token: session::mint(&settings.session_secret, &session, expires_at_s),
+        session,
+        question: ask.message,
+        asked_at,
+        models,
+        history,
+        memory: if readable && remembered { Memory::Kept } else { Memory::Unavailable },
+        sources: passages.iter().map(retrieve::source).collect(),
+        passages,
+    })
+}
+
+/// Writes the answer: start, sources, text as it comes, end; stores the turn before the finish, so
+/// that the finish can say whether it was kept.
+pub async fn respond<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    prepared: Prepared,
+    reader: &mut impl Reader,
+) -> Outcome {
+    send_opening(&prepared, reader).await;
+    let mut draft = Draft::new(settings);
+    let result = if prepared.passages.is_empty() {
+        draft.refuse(reader).await;
+        Ok(())
+    } else {
+        write(ports, settings, &prepared, &mut draft, reader).await
+    };
+    draft.end(reader).await;
+    let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
+    let outcome = store(ports, settings, prepared, draft, error).await;
+    send_closing(&outcome, reader).await;
+    outcome
+}
+
+impl Prepared {
+    /// What the answer may cite, for an error that comes with the pages all the same.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Token that the client gets.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl Outcome {
+    /// The answer in one piece, or why there is none.
+    ///
+    /// # Errors
+    /// The answer broke off.
+    pub fn into_answer(self, token: String, trace_id: String) -> Result<Answer, ApiError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(Answer {
+                session: token,
+                message_id: self.turn.id,
+                answer: self.turn.answer,
+                sources: self.turn.sources,
+                finish_reason: finish_reason(self.turn.finish),
+                trace_id,
+                metadata: self.metadata,
+            }),
+        }
+    }
+}
+
+/// The models to try, the one asked for first.
+fn offered(settings: &Settings, asked: Option<&str>) -> Result<Vec<String>, ApiError> {
+    let Some(asked) = asked else { return Ok(settings.models.clone()) };
+    if !settings.models.iter().any(|model| model == asked) {
+        let text = format!("this bot does not offer that model; it offers {}", settings.models.join(", "));
+        return Err(ApiError::new(Code::Unprocessable, text));
+    }
+    let others = settings.models.iter().filter(|model| *model != asked);
+    Ok(std::iter::once(asked.to_owned()).chain(others.cloned()).collect())
+}
+
+/// The session that the token names, or a new one.
+fn open_session(ports: &impl Host, settings: &Settings, token: Option<&str>) -> Result<String, ApiError> {
+    let Some(token) = token else { return Ok(ports.unique_id()) };
+    session::verify(&settings.session_secret, token, ports.now_ms() / 1000)
+        .map(str::to_owned)
+        .map_err(|_| bad_session())
+}
+
+/// What a client with an unusable token is told.
+pub fn bad_session() -> ApiError {
+    ApiError::new(Code::BadSession, "this conversation is unknown or has expired: ask again without a session")
+}
+
+/// Refuses to search an index by another spec than it was made with. `false` when the store could
+/// not be read: the search itself does not need it.
+async fn check_index(ports: &impl Ports, trace_id: &str) -> Result<bool, ApiError> {
+    match ports.index().await {
+        Ok(record) => match index_problem(record.as_ref()) {
+            None => Ok(true),
+            Some(problem) => Err(ApiError::new(Code::NotReady, problem)),
+        },
+        Err(fault @ Fault::NoBinding(_)) => Err(policy::tell(&fault, 0)),
+        Err(fault) => {
+            log(ports, trace_id, "read index record", &fault);
+            Ok(false)
+        }
+    }
+}
+
+/// What is wrong with the live index, and what to do; `None` when it can be searched.
+pub fn index_problem(record: Option<&crate::embedding::IndexRecord>) -> Option<String> {
+    let ours = SPEC.fingerprint();
+    match record {
+        None => Some("nothing has been ingested yet: run `docent ingest`".to_owned()),
+        Some(record) if record.spec != ours => Some(format!(
+            "the index was made by embedding spec {}, this Worker searches by {ours}: \
+             run `docent ingest` of the Worker's version",
+            record.spec
+        )),
+        Some(record) if record.chunks == 0 => Some("the index is empty: run `docent ingest`".to_owned()),
+        Some(_) => None,
+    }
+}
+
+/// The turns of before. `false` when the store failed: then the answer knows none.
+async fn recall(
+    ports: &impl Ports,
+    settings: &Settings,
+    session: &str,
+    existing: bool,
+    trace_id: &str,
+) -> (Vec<Exchange>, bool) {
+    if !existing || settings.history_turns == 0 {
+        return (Vec::new(), true);
+    }
+    match ports.turns(session, settings.history_turns).await {
+        Ok(turns) => (session::memory(&turns, settings.history_turns, settings.history_tokens), true),
+        Err(fault) => {
+            log(ports, trace_id, "read turns", &fault);
+            (Vec::new(), false)
+        }
+    }
+}
+
+/// Embeds the queries in one call, searches them side by side, fuses what they find.
+async fn search<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    queries: &[String],
+    filter: Filter,
+    page: Option<&str>,
+    trace_id: &str,
+) -> Result<Vec<Passage>, ApiError> {
+    let texts: Vec<String> = queries.iter().map(|query| format!("{}{query}", SPEC.query_instruction)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let embed = async |route: Route<'_>| ports.embed(&texts, route).await;
+    let vectors = persist(ports, route(settings), trace_id, "embed", embed).await?;
+    let options = QueryOptions {
+        top_k: settings.top_k,
+        return_metadata: "all".to_owned(),
+        filter: Some(filter).filter(|filter| !filter.is_empty()),
+    };
+    let find = async |_: Route<'_>| ports.search(&vectors, &options).await;
+    let lists = persist(ports, Route::Direct, trace_id, "search", find).await?;
+    Ok(retrieve::fuse(lists, page, settings.top_k))
+}
+
+fn route(settings: &Settings) -> Route<'_> {
+    settings.gateway.as_deref().map_or(Route::Direct, Route::Gateway)
+}
+
+/// Makes a call, and makes it again as far as the error table says that this may help.
+async fn persist<T>(
+    ports: &impl Host,
+    mut route: Route<'_>,
+    trace_id: &str,
+    what: &str,
+    call: impl AsyncFn(Route<'_>) -> Result<T, Fault>,
+) -> Result<T, ApiError> {
+    let mut retries = 0;
+    loop {
+        let fault = match call(route).await {
+            Ok(value) => return Ok(value),
+            Err(fault) => fault,
+        };
+        log(ports, trace_id, what, &fault);
+        match policy::remedy(&fault) {
+            Remedy::Retry if retries < MAX_RETRIES => pause(ports, &mut retries).await,
+            Remedy::WithoutGateway if route != Route::Direct => route = Route::Direct,
+            _ => return Err(policy::tell(&fault, ports.now_ms())),
+        }
+    }
+}
+
+async fn pause(ports: &impl Host, retries: &mut u32) {
+    // The clock's lower bits are chance enough to keep Workers from retrying in step.
+    ports.sleep(policy::backoff_ms(*retries, ports.now_ms())).await;
+    *retries += 1;
+}
+
+fn log(ports: &impl Host, trace_id: &str, what: &str, fault: &Fault) {
+    let line = serde_json::json!({"level": "error", "trace_id": trace_id, "step": what, "fault": fault.to_string()});
+    ports.log(&line.to_string());
+}
+
+async fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {
+    let model = prepared.models.first().map_or("", String::as_str);
+    let mut parts = vec![Part::Start {
+        message_id: &prepared.message_id,
+        message_metadata: StartMetadata { session: &prepared.token, trace_id: &prepared.trace_id, model },
+    }];
+    parts.extend(prepared.sources.iter().map(Part::source));
+    reader.send(&parts).await;
+}
+
+/// Asks model after model until one has answered, or has begun to and broke off.
+async fn write<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    prepared: &Prepared,
+    draft: &mut Draft,
+    reader: &mut impl Reader,
+) -> Result<(), Fault> {
+    let mut models = prepared.models.iter();
+    let mut model = models.next().map_or("", String::as_str);
+    let mut route = route(settings);
+    let mut retries = 0;
+    let mut shrunk = false;
+    loop {
+        let (request, used) = request(settings, prepared, model, shrunk);
+        draft.begin(model, used);
+        let fault = match ports.generate(model, &request, route).await {
+            Ok(answer) => match relay(answer, draft, reader).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            },
+            Err(fault) => fault,
+        };
+        log(ports, &prepared.trace_id, model, &fault);
+        if draft.started {
+            // Words were shown: another answer cannot be put behind them.
+            return Err(fault);
+        }
+        match policy::remedy(&fault) {
+            Remedy::Retry if retries < MAX_RETRIES => pause(ports, &mut retries).await,
+            Remedy::WithoutGateway if route != Route::Direct => route = Route::Direct,
+            Remedy::Shrink if !shrunk => shrunk = true,
+            Remedy::Refuse => {
+                draft.refuse(reader).await;
+                return Ok(());
+            }
+            Remedy::Retry | Remedy::NextModel | Remedy::Shrink => {
+                let Some(next) = models.next() else { return Err(fault) };
+                model = next;
+                retries = 0;
+                shrunk = false;
+            }
+            Remedy::WithoutGateway | Remedy::None => return Err(fault),
+        }
+    }
+}
+
+/// The chat call for a model, and how many passages fit it. Shrunk: without history, and with half
+/// of the passages.
+fn request(settings: &Settings, prepared: &Prepared, model: &str, shrunk: bool) -> (ChatRequest, usize) {
+    let context = workers_ai::model(model).map_or(UNKNOWN_MODEL_CONTEXT, |model| model.context);
+    let room = prompt::room(context, settings.max_tokens);
+    let (passages, history) = if shrunk {
+        let half = prepared.passages.len().div_ceil(2);
+        (prepared.passages.get(..half).unwrap_or_default(), &[][..])
+    } else {
+        (prepared.passages.as_slice(), prepared.history.as_slice())
+    };
+    let (messages, used) = prompt::compose(&settings.product, passages, history, &prepared.question, room);
+    let request =
+        ChatRequest { messages, stream: true, max_tokens: settings.max_tokens, temperature: settings.temperature };
+    (request, used)
+}
+
+/// Passes an answer on as it comes, to its end.
+async fn relay(mut answer: impl ByteStream, draft: &mut Draft, reader: &mut impl Reader) -> Result<(), Fault> {
+    if !answer.is_event_stream() {
+        let mut body = Vec::new();
+        while let Some(bytes) = answer.next().await? {
+            body.extend_from_slice(&bytes);
+        }
+        let mut piece = Piece::default();
+        piece.read(&String::from_utf8_lossy(&body));
+        piece.done = true;
+        draft.take(piece, reader).await?;
+        return draft.check_complete();
+    }
+    let mut decoder = Decoder::default();
+    while let Some(bytes) = answer.next().await? {
+        let mut piece = Piece::default();
+        decoder.push(&bytes, |data| piece.read(data)).map_err(|error| unreadable(&error.to_string()))?;
+        draft.take(piece, reader).await?;
+    }
+    let mut piece = Piece::default();
+    decoder.finish(|data| piece.read(data));
+    draft.take(piece, reader).await?;
+    draft.check_complete()
+}
+
+fn unreadable(message: &str) -> Fault {
+    Fault::Unreadable { service: "Workers AI", message: message.to_owned() }
+}
+
+/// What one read of the network brought.
+#[derive(Default)]
+struct Piece {
+    text: String,
+    usage: Option<Usage>,
+    finish_reason: Option<String>,
+    done: bool,
+    fault: Option<Fault>,
+}
+
+impl Piece {
+    fn read(&mut self, data: &str) {
+        if data == "[DONE]" {
+            self.done = true;
+            return;
+        }
+        match workers_ai::read_answer(data) {
+            Ok(part) => {
+                self.text.push_str(&part.text);
+                self.usage = part.usage.or(self.usage);
+                self.finish_reason = part.finish_reason.or(self.finish_reason.take());
+                self.fault = self.fault.take().or(part.error.map(Fault::Ai));
+            }
+            // Words are missing where it stood, so going on would show a text nobody wrote.
+            Err(error) => {
+                self.fault.get_or_insert_with(|| unreadable(&format!("an event that is not JSON: {error}")));
+            }
+        }
+    }
+}
+
+/// The answer as far as it has been written.
+struct Draft {
+    filter: CitationFilter,
+    max_tokens: u32,
+    model: String,
+    text: String,
+    usage: Usage,
+    finish_reason: Option<String>,
+    done: bool,
+    started: bool,
+    refused: bool,
+}
+
+impl Draft {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            filter: CitationFilter::new(0),
+            max_tokens: settings.max_tokens,
+            model: String::new(),
+            text: String::new(),
+            usage: Usage::default(),
+            finish_reason: None,
+            done: false,
+            started: false,
+            refused: false,
+        }
+    }
+
+    fn begin(&mut self, model: &str, offered: usize) {
+        model.clone_into(&mut self.model);
+        self.filter = CitationFilter::new(offered);
+    }
+
+    async fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
+        self.usage = piece.usage.unwrap_or(self.usage);
+        self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
+        self.done |= piece.done;
+        let shown = self.filter.push(&piece.text);
+        self.show(&shown, reader).await;
+        piece.fault.map_or(Ok(()), Err)
+    }
+
+    async fn show(&mut self, text: &str, reader: &mut impl Reader) {
+        // A model may begin with blank lines; the text begins with its first word.
+        let text = if self.started { text } else { text.trim_start() };
+        if text.is_empty() {
+            return;
+        }
+        self.text.push_str(text);
+        let delta = Part::TextDelta { id: TEXT_ID, delta: text };
+        if self.started {
+            reader.send(&[delta]).await;
+        } else {
+            self.started = true;
+            reader.send(&[Part::TextStart { id: TEXT_ID }, delta]).await;
+        }
+    }
+
+    async fn refuse(&mut self, reader: &mut impl Reader) {
+        self.model.clear();
+        self.done = true;
+        self.show(REFUSAL, reader).await;
+    }
+
+    fn check_complete(&self) -> Result<(), Fault> {
+        if !self.done {
+            return Err(unreadable("the stream ended without [DONE]"));
+        }
+        if self.started { Ok(()) } else { Err(unreadable("an answer without text")) }
+    }
+
+    async fn end(&mut self, reader: &mut impl Reader) {
+        let held = std::mem::replace(&mut self.filter, CitationFilter::new(0)).finish();
+        self.show(held.trim_end(), reader).await;
+        self.refused = prompt::is_refusal(&self.text);
+        if self.started {
+            reader.send(&[Part::TextEnd { id: TEXT_ID }]).await;
+        }
+    }
+
+    fn finish(&self) -> Finish {
+        let cut = self.finish_reason.as_deref() == Some("length")
+            || self.usage.completion_tokens >= u64::from(self.max_tokens);
+        if cut { Finish::Length } else { Finish::Stop }
+    }
+}
+
+/// Stores what was written, if anything was, and says how it ended.
+async fn store(
+    ports: &impl Ports,
+    settings: &Settings,
+    prepared: Prepared,
+    draft: Draft,
+    error: Option<ApiError>,
+) -> Outcome {
+    let turn = Turn {
+        v: TURN_VERSION,
+        id: prepared.message_id,
+        at: prepared.asked_at,
+        question: prepared.question,
+        finish: if error.is_some() { Finish::Error } else { draft.finish() },
+        answer: draft.text,
+        sources: prepared.sources,
+        refused: draft.refused,
+        model: draft.model,
+    };
+    let mut memory = prepared.memory;
+    if draft.started
+        && let Err(fault) = ports.append(&prepared.session, &turn, settings.session_ttl_seconds).await
+    {
+        log(ports, &prepared.trace_id, "store turn", &fault);
+        memory = Memory::Unavailable;
+    }
+    let metadata = AnswerMetadata {
+        refused: turn.refused,
+        cost_usd: if turn.model.is_empty() { Some(0.0) } else { draft.usage.cost_usd(&turn.model) },
+        model: turn.model.clone(),
+        usage: draft.usage,
+        cached: false,
+        suggestions: Vec::new(),
+        memory,
+    };
+    Outcome { turn, metadata, error }
+}
+
+async fn send_closing(outcome: &Outcome, reader: &mut impl Reader) {
+    match &outcome.error {
+        Some(error) => {
+            reader.send(&[Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]).await;
+        }
+        None => {
+            let finish_reason = finish_reason(outcome.turn.finish);
+            reader.send(&[Part::Finish { finish_reason, message_metadata: outcome.metadata.clone() }]).await;
+        }
+    }
+}
+
+fn finish_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+        Finish::Error => "error",
+    }
+}

@@ -1,0 +1,129 @@
+//! The doors of the question flow: what it asks of the world, and what may go wrong there.
+//!
+//! Each has two implementations: the bindings of the Worker, and the engines of the local stand-in.
+//! Futures are not `Send`: a Worker has one thread, and so has the test that runs the same flow.
+#![allow(async_fn_in_trait)] // the reason stands above: no caller needs Send
+
+use crate::embedding::IndexRecord;
+use crate::session::Turn;
+use crate::vectorize::{Match, QueryOptions};
+use crate::workers_ai::{AiError, ChatRequest};
+
+/// Turns texts into vectors by [`crate::embedding::SPEC`].
+pub trait Embed {
+    /// Opaque here: in the Worker it is a JavaScript array that never becomes 768 numbers in wasm.
+    type Vector;
+
+    /// One vector a text, in order.
+    async fn embed(&self, texts: &[&str], route: Route<'_>) -> Result<Vec<Self::Vector>, Fault>;
+}
+
+/// Finds the nearest chunks.
+pub trait Search {
+    /// The same type as [`Embed::Vector`].
+    type Vector;
+
+    /// One list a vector, best first, all asked at the same time.
+    async fn search(&self, vectors: &[Self::Vector], options: &QueryOptions) -> Result<Vec<Vec<Match>>, Fault>;
+}
+
+/// Writes answers.
+pub trait Generate {
+    /// The answer while it comes.
+    type Answer: ByteStream;
+
+    /// Starts an answer; returns once the service has accepted the call.
+    async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<Self::Answer, Fault>;
+}
+
+/// Bytes of an answer as they arrive, cut anywhere.
+pub trait ByteStream {
+    /// Whether the body is an event stream; a few models ignore `stream` and answer one JSON.
+    fn is_event_stream(&self) -> bool;
+
+    /// The next bytes; `None` at the end. `Err` when the connection broke or nothing came in time.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault>;
+}
+
+/// Keeps conversations, and knows the index they are about.
+pub trait Sessions {
+    /// The live index; `None` before the first ingest.
+    async fn index(&self) -> Result<Option<IndexRecord>, Fault>;
+
+    /// The last `limit` turns of a session, oldest first. An unknown session has none.
+    async fn turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>, Fault>;
+
+    /// Adds a turn. Two at once are both kept.
+    async fn append(&self, session: &str, turn: &Turn, ttl_seconds: u64) -> Result<(), Fault>;
+
+    /// Deletes all turns of a session.
+    async fn forget(&self, session: &str) -> Result<(), Fault>;
+}
+
+/// Time and chance, which the flow has none of.
+pub trait Host {
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+
+    /// 32 hex characters nobody can guess.
+    fn unique_id(&self) -> String;
+
+    /// Returns after so many milliseconds.
+    async fn sleep(&self, ms: u64);
+
+    /// One line for the operator's log. Never reaches a visitor.
+    fn log(&self, line: &str);
+}
+
+/// All doors together.
+pub trait Ports: Embed + Search<Vector = <Self as Embed>::Vector> + Generate + Sessions + Host {}
+
+impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Generate + Sessions + Host> Ports for P {}
+
+/// Which way an AI call goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// Straight to Workers AI.
+    Direct,
+    /// Through the AI Gateway of this id.
+    Gateway(&'a str),
+}
+
+/// What went wrong behind a door. For the log and for [`crate::policy`]; visitors get an
+/// [`crate::error::ApiError`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Workers AI or AI Gateway refused the call.
+    #[error("AI answered HTTP {status}, code {code}: {message}", status = .0.status, code = .0.code.unwrap_or(0), message = .0.message)]
+    Ai(AiError),
+    /// Vectorize refused the call; with its 400xx code where it sent one.
+    #[error("Vectorize, code {}: {message}", code.unwrap_or(0))]
+    Vectorize {
+        /// 400xx.
+        code: Option<u32>,
+        /// As thrown by the binding.
+        message: String,
+    },
+    /// Workers KV refused the call.
+    #[error("KV: {0}")]
+    Kv(String),
+    /// The service did not answer, or stopped answering, in time.
+    #[error("nothing came from {service} for {ms} ms")]
+    TimedOut {
+        /// Which service.
+        service: &'static str,
+        /// How long it was waited for.
+        ms: u64,
+    },
+    /// The answer is not what the service documents.
+    #[error("{service} sent something unreadable: {message}")]
+    Unreadable {
+        /// Which service.
+        service: &'static str,
+        /// What was expected and what came.
+        message: String,
+    },
+    /// The Worker has no such binding, or it is of another kind.
+    #[error("the Worker has no binding {0}")]
+    NoBinding(&'static str),
+}

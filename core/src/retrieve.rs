@@ -1,0 +1,151 @@
+//! From a question to passages: what is searched for, and how several result lists become one.
+
+use std::collections::BTreeMap;
+
+use crate::api::Source;
+use crate::prompt::{Exchange, Passage};
+use crate::vectorize::Match;
+
+/// Constant of reciprocal rank fusion: how much less the second rank counts than the first. 60 is
+/// the value of Cormack, Clarke and Büttcher (SIGIR 2009).
+const RRF_K: f64 = 60.0;
+
+/// Characters of a passage that a source card shows.
+const SNIPPET_CHARS: usize = 200;
+
+/// What to search for: the question, and in a conversation also the question in the light of the
+/// one before it. "And on Windows?" alone finds anything about Windows; after "How do I install
+/// it?" both together find the installation page. Searching both side by side costs no model call,
+/// and a change of subject still finds its pages.
+pub fn queries(question: &str, history: &[Exchange]) -> Vec<String> {
+    let mut queries = vec![question.to_owned()];
+    if let Some(last) = history.last() {
+        queries.push(format!("{}\n{question}", last.question));
+    }
+    queries
+}
+
+/// Fuses result lists by reciprocal rank and numbers the best `top_k` as passages. The visitor's
+/// own page counts as a list of its own, so that of two equal passages the nearer one wins.
+pub fn fuse(lists: Vec<Vec<Match>>, page: Option<&str>, top_k: usize) -> Vec<Passage> {
+    let mut fused: BTreeMap<String, (f64, Match)> = BTreeMap::new();
+    for list in lists {
+        for (rank, found) in (0_u32..).zip(list) {
+            let gain = 1.0 / (RRF_K + 1.0 + f64::from(rank));
+            let entry = fused.entry(found.id.clone()).or_insert_with(|| (0.0, found.clone()));
+            entry.0 += gain;
+            entry.1.score = entry.1.score.max(found.score);
+        }
+    }
+    let page = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
+    let mut ranked: Vec<(f64, Match)> = fused
+        .into_values()
+        .map(|(gain, found)| {
+            let here = page.is_some() && found.metadata.as_ref().map(|metadata| metadata.url.as_str()) == page;
+            (if here { gain + 1.0 / (RRF_K + 1.0) } else { gain }, found)
+        })
+        .collect();
+    ranked.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(y.score.total_cmp(&x.score)).then(x.id.cmp(&y.id)));
+    // A match without metadata cannot be shown, and is no reason to fail.
+    let with_text = ranked.into_iter().filter_map(|(_, found)| Some((found.score, found.metadata?)));
+    (1..)
+        .zip(with_text.take(top_k))
+        .map(|(n, (score, metadata))| Passage {
+            n,
+            url: address(&metadata.url, &metadata.anchor),
+            title: metadata.title,
+            heading: metadata.heading,
+            text: metadata.text,
+            score,
+        })
+        .collect()
+}
+
+fn address(url: &str, anchor: &str) -> String {
+    if anchor.is_empty() { url.to_owned() } else { format!("{url}#{anchor}") }
+}
+
+/// What the reader sees of a passage.
+pub fn source(passage: &Passage) -> Source {
+    Source {
+        n: passage.n,
+        title: passage.title.clone(),
+        heading: passage.heading.clone(),
+        url: passage.url.clone(),
+        snippet: snippet(&passage.text),
+        score: (passage.score * 10_000.0).round() / 10_000.0,
+    }
+}
+
+/// The beginning of a passage without its Markdown marks, on one line, cut at a word.
+fn snippet(text: &str) -> String {
+    let mut out = String::new();
+    let lines = text.lines().map(str::trim).filter(|line| {
+        !line.starts_with("```") && !line.starts_with("~~~") && !line.starts_with('#') && !line.starts_with("|--")
+    });
+    for word in lines.flat_map(str::split_whitespace) {
+        let word: String = unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
+        if word.is_empty() {
+            continue;
+        }
+        if out.chars().count() + 1 + word.chars().count() > SNIPPET_CHARS {
+            out.push('…');
+            break;
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(&word);
+    }
+    out
+}
+
+/// `[text](address)` as its text, as far as one word shows it.
+fn unlink(word: &str) -> String {
+    match word.split_once("](") {
+        Some((text, rest)) => {
+            let tail = rest.split_once(')').map_or("", |(_, tail)| tail);
+            format!("{}{tail}", text.trim_start_matches(['!', '[']))
+        }
+        None => word.trim_start_matches('[').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectorize::Metadata;
+
+    fn found(id: &str, url: &str, score: f64) -> Match {
+        let metadata = Metadata { url: url.into(), text: format!("text of {id}"), ..Metadata::default() };
+        Match { id: id.into(), score, metadata: Some(metadata) }
+    }
+
+    fn ids(passages: &[Passage]) -> Vec<&str> {
+        passages.iter().map(|passage| passage.text.trim_start_matches("text of ")).collect()
+    }
+
+    #[test]
+    fn a_follow_up_is_also_searched_with_the_question_before_it() {
+        let history = [Exchange { question: "How do I install it?".into(), answer: "Run it.".into() }];
+        assert_eq!(queries("and on Windows?", &history), ["and on Windows?", "How do I install it?\nand on Windows?"]);
+        assert_eq!(queries("and on Windows?", &[]).len(), 1);
+    }
+
+    #[test]
+    fn what_both_lists_find_comes_first_and_the_order_does_not_depend_on_the_lists() {
+        let a = vec![found("x", "/x", 0.9), found("both", "/b", 0.8), found("y", "/y", 0.7)];
+        let b = vec![found("z", "/z", 0.6), found("both", "/b", 0.5)];
+        let one = fuse(vec![a.clone(), b.clone()], None, 3);
+        assert_eq!(ids(&one), ["both", "x", "z"]);
+        assert_eq!(fuse(vec![b, a.clone()], None, 3), one);
+        assert_eq!(one.iter().map(|passage| passage.n).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(ids(&fuse(vec![a], Some("/y?x=1#here"), 1)), ["y"], "the visitor's page is preferred");
+    }
+
+    #[test]
+    fn a_snippet_is_plain_text() {
+        let text = "## Install\n\nRun **`cargo`** as in [the guide](https://d.example/g).\n\n```sh\n$ make run\n```\n| a | b |\n|---|---|";
+        assert_eq!(snippet(text), "Run cargo as in the guide. $ make run a b");
+    }
+}

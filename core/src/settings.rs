@@ -1,0 +1,267 @@
+//! Settings of a deployed bot: the `[vars]` of wrangler.toml and one secret, read all at once.
+//!
+//! [`SETTINGS`] is the one list of them; the configuration page of the documentation is checked
+//! against it. All mistakes are reported together, so that a deployment is mended in one go.
+
+use crate::vectorize::MAX_TOP_K_WITH_METADATA;
+use crate::workers_ai::REMOVED_MODELS;
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Name of the variable or secret.
+    pub name: &'static str,
+    /// Value when it is not set; empty for none.
+    pub default: &'static str,
+    /// What it does, for the documentation.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($name:ident = $default:literal, $help:literal;)+) => {
+        /// All settings.
+        pub const SETTINGS: &[Setting] =
+            &[$(Setting { name: stringify!($name), default: $default, help: $help },)+];
+    };
+}
+
+settings! {
+    PRODUCT = "", "Name of the product, for the prompt and the widget.";
+    GREETING = "", "First line that the widget shows; a general one when empty.";
+    SUGGESTIONS = "", "Questions that the widget offers at the start, one a line.";
+    CHAT_MODEL = "@cf/meta/llama-3.1-8b-instruct-fast", "Workers AI model that answers.";
+    FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas. A request may name any of the models here.";
+    GATEWAY_ID = "", "AI Gateway that calls go through; none when empty.";
+    TOP_K = "6", "Passages that are searched for and put into the prompt, 1 to 20.";
+    MAX_TOKENS = "768", "Longest answer, tokens.";
+    TEMPERATURE = "0.2", "0 to 5; low, since an answer should say what the passages say.";
+    HISTORY_TURNS = "6", "Turns of the conversation that the model is reminded of at most; 0 for none.";
+    HISTORY_TOKENS = "1500", "Most tokens of those turns together.";
+    SESSION_TTL_SECONDS = "604800", "How long a conversation is kept after its last question, at least 60.";
+    ALLOWED_ORIGINS = "", "Origins of pages that may use the API beside the bot's own, separated by commas, such as https://www.example.com; * for any.";
+    FIRST_BYTE_MS = "20000", "Longest wait for a model to begin to answer, milliseconds.";
+    IDLE_MS = "15000", "Longest pause within an answer before it counts as broken off, milliseconds.";
+    SESSION_SECRET = "", "Secret that signs sessions, at least 32 characters. Set it with wrangler secret put.";
+}
+
+/// Shortest secret accepted, characters.
+const MIN_SECRET: usize = 32;
+
+/// Shortest time to live that KV accepts, seconds.
+const MIN_TTL_SECONDS: u64 = 60;
+
+/// Which pages of other origins may use the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Every page.
+    Any,
+    /// Pages of these origins, and of the bot's own.
+    Listed(Vec<String>),
+}
+
+impl Origins {
+    /// Whether a page of `origin` may use a bot that is itself at `own`.
+    pub fn allow(&self, origin: &str, own: &str) -> bool {
+        origin == own
+            || match self {
+                Self::Any => true,
+                Self::Listed(origins) => origins.iter().any(|listed| listed == origin),
+            }
+    }
+}
+
+/// Settings after checking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Product name; may be empty.
+    pub product: String,
+    /// First line in the widget; never empty.
+    pub greeting: String,
+    /// Questions to start with.
+    pub suggestions: Vec<String>,
+    /// Chat models in the order they are tried; never empty.
+    pub models: Vec<String>,
+    /// AI Gateway id.
+    pub gateway: Option<String>,
+    /// Passages per answer.
+    pub top_k: usize,
+    /// Longest answer, tokens.
+    pub max_tokens: u32,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Turns remembered.
+    pub history_turns: usize,
+    /// Tokens remembered.
+    pub history_tokens: u32,
+    /// Life of a session after its last question, seconds.
+    pub session_ttl_seconds: u64,
+    /// Other origins.
+    pub origins: Origins,
+    /// Longest wait for the first byte of an answer, milliseconds.
+    pub first_byte_ms: u64,
+    /// Longest pause within an answer, milliseconds.
+    pub idle_ms: u64,
+    /// Signs sessions.
+    pub session_secret: String,
+}
+
+impl Settings {
+    /// Reads the settings; `lookup` answers a name with its value if it is set.
+    ///
+    /// # Errors
+    /// All problems found, each naming its setting and what to do.
+    pub fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        let mut read = Reader { lookup, problems: Vec::new() };
+        let product = read.text("PRODUCT");
+        let mut models = vec![read.text("CHAT_MODEL")];
+        models.extend(read.list("FALLBACK_MODELS", ','));
+        models.iter().for_each(|model| read.check_model(model));
+        let greeting = match (read.text("GREETING"), product.as_str()) {
+            (given, _) if !given.is_empty() => given,
+            (_, "") => "Ask a question about the documentation.".to_owned(),
+            (_, product) => format!("Ask a question about {product}."),
+        };
+        let settings = Self {
+            greeting,
+            product,
+            suggestions: read.list("SUGGESTIONS", '\n'),
+            models,
+            gateway: Some(read.text("GATEWAY_ID")).filter(|id| !id.is_empty()),
+            top_k: read.number("TOP_K", 1, MAX_TOP_K_WITH_METADATA),
+            max_tokens: read.number("MAX_TOKENS", 16, 8_192),
+            temperature: read.number("TEMPERATURE", 0.0, 5.0),
+            history_turns: read.number("HISTORY_TURNS", 0, 50),
+            history_tokens: read.number("HISTORY_TOKENS", 0, 32_000),
+            session_ttl_seconds: read.number("SESSION_TTL_SECONDS", MIN_TTL_SECONDS, 365 * 24 * 60 * 60),
+            origins: read.origins(),
+            first_byte_ms: read.number("FIRST_BYTE_MS", 100, 120_000),
+            idle_ms: read.number("IDLE_MS", 100, 120_000),
+            session_secret: read.secret(),
+        };
+        if read.problems.is_empty() { Ok(settings) } else { Err(read.problems) }
+    }
+}
+
+struct Reader<L> {
+    lookup: L,
+    problems: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    fn text(&self, name: &str) -> String {
+        let default = SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default);
+        (self.lookup)(name).map_or_else(|| default.to_owned(), |value| value.trim().to_owned())
+    }
+
+    fn list(&self, name: &str, separator: char) -> Vec<String> {
+        self.text(name).split(separator).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn number<N>(&mut self, name: &str, least: N, most: N) -> N
+    where
+        N: std::str::FromStr + PartialOrd + std::fmt::Display,
+    {
+        let text = self.text(name);
+        match text.parse::<N>() {
+            Ok(number) if number >= least && number <= most => number,
+            _ => {
+                self.problems.push(format!("{name} is \"{text}\": set a number from {least} to {most}"));
+                least
+            }
+        }
+    }
+
+    fn check_model(&mut self, model: &str) {
+        if let Some((_, day)) = REMOVED_MODELS.iter().find(|(id, _)| *id == model) {
+            self.problems.push(format!(
+                "model {model} was removed from Workers AI on {day} (error 5028): \
+                 set CHAT_MODEL or FALLBACK_MODELS to another, such as {}",
+                SETTINGS.iter().find(|s| s.name == "CHAT_MODEL").map_or("", |s| s.default)
+            ));
+        } else if !model.starts_with("@cf/") && !model.starts_with("@hf/") {
+            self.problems.push(format!(
+                "model \"{model}\" in CHAT_MODEL or FALLBACK_MODELS is not a Workers AI model: their ids begin with @cf/"
+            ));
+        }
+    }
+
+    fn origins(&mut self) -> Origins {
+        let listed = self.list("ALLOWED_ORIGINS", ',');
+        if listed.iter().any(|origin| origin == "*") {
+            return Origins::Any;
+        }
+        for origin in &listed {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            if host.is_none_or(|host| host.is_empty() || host.contains(['/', ' ', '?', '#', '@'])) {
+                self.problems.push(format!(
+                    "ALLOWED_ORIGINS has \"{origin}\": write an origin without path, such as https://www.example.com"
+                ));
+            }
+        }
+        Origins::Listed(listed)
+    }
+
+    fn secret(&mut self) -> String {
+        let secret = self.text("SESSION_SECRET");
+        if secret.chars().count() < MIN_SECRET {
+            let found = if secret.is_empty() { "not set" } else { "too short" };
+            self.problems.push(format!(
+                "secret SESSION_SECRET is {found}: run `openssl rand -hex 32 | wrangler secret put SESSION_SECRET`"
+            ));
+        }
+        secret
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: (&str, &str) = ("SESSION_SECRET", "0123456789abcdef0123456789abcdef");
+
+    fn parse(set: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        Settings::parse(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_secret_is_all_that_must_be_set() {
+        let settings = parse(&[SECRET]).unwrap();
+        assert_eq!(settings.models, ["@cf/meta/llama-3.1-8b-instruct-fast"]);
+        assert_eq!((settings.top_k, settings.max_tokens, settings.gateway), (6, 768, None));
+        assert_eq!(settings.origins, Origins::Listed(vec![]));
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let problems = parse(&[
+            ("CHAT_MODEL", "@cf/meta/llama-3.1-8b-instruct"),
+            ("FALLBACK_MODELS", "gpt-4o"),
+            ("TOP_K", "50"),
+            ("TEMPERATURE", "warm"),
+            ("ALLOWED_ORIGINS", "https://ok.example, www.example.com/docs"),
+            ("SESSION_TTL_SECONDS", "5"),
+        ])
+        .unwrap_err();
+        let expected = [
+            "2026-05-30",
+            "gpt-4o",
+            "TOP_K",
+            "SESSION_SECRET",
+            "TEMPERATURE",
+            "www.example.com/docs",
+            "SESSION_TTL_SECONDS",
+        ];
+        for part in expected {
+            assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");
+        }
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    }
+
+    #[test]
+    fn origins_are_compared_whole() {
+        let settings = parse(&[SECRET, ("ALLOWED_ORIGINS", "https://a.example,http://b.example:8080")]).unwrap();
+        let allow = |origin| settings.origins.allow(origin, "https://bot.example");
+        assert!(allow("https://a.example") && allow("http://b.example:8080") && allow("https://bot.example"));
+        assert!(!allow("http://a.example") && !allow("https://a.example.evil.example") && !allow("null"));
+    }
+}
