@@ -1,7 +1,191 @@
-//! docent on Cloudflare Workers.
-use worker::{Context, Env, Request, Response, Result, event};
+//! docent on Cloudflare Workers: routes, and what each of them answers.
+//!
+//! What an answer is made of is decided in `docent-core`; here requests are taken, bindings are
+//! handed over, and bytes go out. The rest of the crate: [`bindings`] (the doors of the question
+//! flow), [`http`] (responses and who may read them), [`stream`] (the answer as it comes).
+
+mod bindings;
+mod http;
+mod stream;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use docent_core::answer::{self, Unstreamed};
+use docent_core::api::{Ask, Config, Health, History, MAX_MESSAGE_CHARS};
+use docent_core::embedding::SPEC;
+use docent_core::error::{ApiError, Code};
+use docent_core::policy;
+use docent_core::ports::{Host, Sessions};
+use docent_core::session;
+use docent_core::settings::Settings;
+use worker::{Context, Env, Method, Request, Response, event};
+
+use bindings::Doors;
+use http::{Caller, JSON};
+
+/// Turns that a reloaded page gets back at most: what fits one bulk read of KV.
+const MAX_HISTORY: usize = 100;
+
+thread_local! {
+    /// Variables and secrets do not change while an isolate lives, so they are read and checked once.
+    static SETTINGS: OnceCell<Rc<Result<Settings, Vec<String>>>> = const { OnceCell::new() };
+}
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::ok("hello")
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    let settings = SETTINGS.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(bindings::settings(&env)))));
+    let doors = Doors::open(&env, settings.as_ref().as_ref().ok());
+    let caller = Caller::of(&request, doors.unique_id());
+    let result = match caller.admit(&settings) {
+        Ok(()) => route(request, &caller, &settings, doors, &context).await,
+        Err(error) => Err(error),
+    };
+    let response = match result {
+        Ok(response) => response,
+        Err(error) => caller.refuse(&error)?,
+    };
+    caller.sign(response, &settings)
+}
+
+/// `Err` is what the client is told; it becomes a response in [`fetch`].
+async fn route(
+    request: Request,
+    caller: &Caller,
+    settings: &Rc<Result<Settings, Vec<String>>>,
+    doors: Doors,
+    context: &Context,
+) -> Result<Response, ApiError> {
+    let path = request.path();
+    let session = path.strip_prefix("/v1/sessions/").filter(|token| !token.is_empty() && !token.contains('/'));
+    let methods: &[Method] = match path.as_str() {
+        "/" | "/widget.js" | "/v1/health" | "/v1/config" => &[Method::Get, Method::Head],
+        "/v1/chat" => &[Method::Post],
+        _ if session.is_some() => &[Method::Get, Method::Head, Method::Delete],
+        _ => return Err(ApiError::new(Code::NotFound, "there is no such route")),
+    };
+    if request.method() == Method::Options {
+        return http::preflight(methods).map_err(internal);
+    }
+    if !methods.contains(&request.method()) {
+        caller.allow(methods);
+        return Err(ApiError::new(Code::MethodNotAllowed, "this route does not take that method"));
+    }
+    match (path.as_str(), session) {
+        ("/", _) => http::page().map_err(internal),
+        ("/widget.js", _) => http::widget().map_err(internal),
+        ("/v1/health", _) => health(settings, &doors).await,
+        ("/v1/config", _) => config(ready(settings)?),
+        ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
+        (_, Some(token)) if request.method() == Method::Delete => forget(ready(settings)?, &doors, token).await,
+        (_, Some(token)) => history(ready(settings)?, &doors, token).await,
+        _ => Err(ApiError::new(Code::NotFound, "there is no such route")),
+    }
+}
+
+fn ready(settings: &Result<Settings, Vec<String>>) -> Result<&Settings, ApiError> {
+    settings.as_ref().map_err(|_| {
+        ApiError::new(Code::NotReady, "this bot is not configured; its operator finds what is missing at /v1/health")
+    })
+}
+
+fn internal(error: worker::Error) -> ApiError {
+    worker::console_error!("{}", serde_json::json!({"level": "error", "step": "respond", "fault": error.to_string()}));
+    ApiError::new(Code::Internal, "the bot itself failed; try again")
+}
+
+async fn chat(
+    request: Request,
+    caller: &Caller,
+    settings: Rc<Result<Settings, Vec<String>>>,
+    doors: Doors,
+    context: &Context,
+) -> Result<Response, ApiError> {
+    let checked = ready(&settings)?;
+    let ask = Ask::parse(&http::json_body(request).await?)?;
+    let streamed = ask.stream;
+    let prepared = answer::prepare(&doors, checked, ask, caller.trace_id.clone()).await?;
+    if streamed {
+        return stream::answer(settings, doors, prepared, context).map_err(internal);
+    }
+    // The answer is written in a task of its own, so that it is stored also when the client leaves.
+    let (sender, receiver) = futures_channel::oneshot::channel();
+    let (token, trace_id, sources) =
+        (prepared.token().to_owned(), caller.trace_id.clone(), prepared.sources().to_vec());
+    context.wait_until(async move {
+        if let Ok(settings) = settings.as_ref() {
+            // Nobody listens any more when this fails: the client has left.
+            drop(sender.send(answer::respond(&doors, settings, prepared, &mut Unstreamed).await));
+        }
+    });
+    let outcome = receiver.await.map_err(|_| ApiError::new(Code::Internal, "the bot itself failed; try again"))?;
+    match outcome.into_answer(token, trace_id) {
+        Ok(answer) => http::json(&answer).map_err(internal),
+        // The pages were found, only the model failed: the reader gets what there is.
+        Err(error) => caller
+            .refuse_with(&error, &serde_json::json!({ "error": error, "sources": sources }).to_string())
+            .map_err(internal),
+    }
+}
+
+async fn history(settings: &Settings, doors: &Doors, token: &str) -> Result<Response, ApiError> {
+    let session = open(settings, doors, token)?;
+    let turns = doors.turns(session, MAX_HISTORY).await.map_err(|fault| failed(doors, &fault))?;
+    let history = History { session: token.to_owned(), turns: turns.into_iter().map(Into::into).collect() };
+    http::json(&history).map_err(internal)
+}
+
+async fn forget(settings: &Settings, doors: &Doors, token: &str) -> Result<Response, ApiError> {
+    let session = open(settings, doors, token)?;
+    doors.forget(session).await.map_err(|fault| failed(doors, &fault))?;
+    Response::empty().map(|response| response.with_status(204)).map_err(internal)
+}
+
+fn open<'t>(settings: &Settings, doors: &Doors, token: &'t str) -> Result<&'t str, ApiError> {
+    session::verify(&settings.session_secret, token, doors.now_ms() / 1000).map_err(|_| answer::bad_session())
+}
+
+fn failed(doors: &Doors, fault: &docent_core::ports::Fault) -> ApiError {
+    doors.log(&serde_json::json!({"level": "error", "step": "sessions", "fault": fault.to_string()}).to_string());
+    policy::tell(fault, doors.now_ms())
+}
+
+fn config(settings: &Settings) -> Result<Response, ApiError> {
+    let Settings { product, greeting, suggestions, models, .. } = settings.clone();
+    let config = Config { product, greeting, suggestions, models, max_message_chars: MAX_MESSAGE_CHARS };
+    http::json(&config).map_err(internal)
+}
+
+async fn health(settings: &Result<Settings, Vec<String>>, doors: &Doors) -> Result<Response, ApiError> {
+    let bindings = doors.present();
+    let mut problems = settings.as_ref().err().cloned().unwrap_or_default();
+    for (name, present) in [("AI", bindings.ai), ("INDEX", bindings.index), ("SESSIONS", bindings.sessions)] {
+        if !present {
+            problems.push(format!("the Worker has no binding {name}: add it to wrangler.toml and deploy again"));
+        }
+    }
+    let index = if bindings.sessions {
+        match doors.read_index().await {
+            Ok(record) => {
+                problems.extend(answer::index_problem(record.as_ref()));
+                record
+            }
+            Err(fault) => {
+                failed(doors, &fault);
+                problems.push("the index record cannot be read from KV; the Worker's log has the reason".to_owned());
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let (status, code) = if problems.is_empty() { ("ok", 200) } else { ("not_ready", 503) };
+    let health =
+        Health { status, version: env!("CARGO_PKG_VERSION"), spec: SPEC.fingerprint(), index, bindings, problems };
+    let body = serde_json::to_string(&health).map_err(|error| internal(error.into()))?;
+    Response::builder()
+        .with_status(code)
+        .with_header("content-type", JSON)
+        .and_then(|builder| builder.ok(body).map(|response| response.with_status(code)))
+        .map_err(internal)
 }

@@ -1,0 +1,373 @@
+//! The doors of the question flow, opened by the bindings of a Worker.
+//!
+//! Large values stay on the side that needs them. A question's embedding remains a JavaScript array
+//! from the answer of Workers AI to the query of Vectorize; everything else crosses into wasm as one
+//! text, since a text is copied at once and an object field by field.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use docent_core::api;
+use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
+use docent_core::ports::{ByteStream, Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::session::{Turn, prefix};
+use docent_core::settings::Settings;
+use docent_core::vectorize::{Match, Matches, QueryOptions};
+use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest};
+use futures_util::future::{Either, join_all, select};
+use js_sys::futures::JsFuture;
+use js_sys::{Array, JSON, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use worker::{Date, Delay, Env, KvStore};
+
+/// How long an isolate trusts the index record that it read, milliseconds. KV itself shows a new
+/// record elsewhere only after as long.
+const INDEX_TRUST_MS: u64 = 60_000;
+
+/// Most keys that one bulk read of KV takes.
+const KV_BULK_KEYS: usize = 100;
+
+/// Most keys of one page of KV's list.
+const KV_LIST_KEYS: u64 = 1_000;
+
+thread_local! {
+    /// The last index record read, and when.
+    static INDEX: RefCell<Option<(IndexRecord, u64)>> = const { RefCell::new(None) };
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// The Workers AI binding; the worker crate's own lacks options, hence gateways and raw responses.
+    #[derive(Clone)]
+    type Ai;
+    #[wasm_bindgen(method, catch)]
+    async fn run(this: &Ai, model: &str, inputs: &JsValue, options: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// The Vectorize binding, which the worker crate does not have.
+    #[derive(Clone)]
+    type Vectorize;
+    #[wasm_bindgen(method, catch)]
+    async fn query(this: &Vectorize, vector: &JsValue, options: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// What a stream's reader answers.
+    type Chunk;
+    #[wasm_bindgen(method, getter)]
+    fn done(this: &Chunk) -> bool;
+    #[wasm_bindgen(method, getter)]
+    fn value(this: &Chunk) -> Option<Uint8Array>;
+}
+
+/// Reads and checks variables and secrets.
+pub(crate) fn settings(env: &Env) -> Result<Settings, Vec<String>> {
+    Settings::parse(|name| binding(env, name)?.as_string())
+}
+
+/// A binding or variable, whatever its kind; `None` when it is absent.
+fn binding(env: &Env, name: &str) -> Option<JsValue> {
+    Reflect::get(env.as_ref(), &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
+}
+
+/// The bindings of one request.
+pub(crate) struct Doors {
+    ai: Option<Ai>,
+    index: Option<Vectorize>,
+    kv: Option<KvStore>,
+    first_byte_ms: u64,
+    idle_ms: u64,
+}
+
+impl Doors {
+    pub(crate) fn open(env: &Env, settings: Option<&Settings>) -> Self {
+        Self {
+            ai: binding(env, "AI").map(JsValue::unchecked_into),
+            index: binding(env, "INDEX").map(JsValue::unchecked_into),
+            kv: env.kv("SESSIONS").ok(),
+            first_byte_ms: settings.map_or(0, |settings| settings.first_byte_ms),
+            idle_ms: settings.map_or(0, |settings| settings.idle_ms),
+        }
+    }
+
+    /// Which bindings there are.
+    pub(crate) fn present(&self) -> api::Bindings {
+        api::Bindings { ai: self.ai.is_some(), index: self.index.is_some(), sessions: self.kv.is_some() }
+    }
+
+    fn kv(&self) -> Result<&KvStore, Fault> {
+        self.kv.as_ref().ok_or(Fault::NoBinding("SESSIONS"))
+    }
+
+    /// The index record as KV has it now.
+    pub(crate) async fn read_index(&self) -> Result<Option<IndexRecord>, Fault> {
+        let Some(text) = self.kv()?.get(INDEX_KEY).text().await.map_err(kv_fault)? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| unreadable("KV", &format!("{INDEX_KEY}: {error}")))
+    }
+
+    /// Calls a model. The raw response is asked for on every call: the binding keeps its options in
+    /// one place, so that of two calls at once the later one's would hold for both.
+    async fn run(
+        &self,
+        model: &str,
+        inputs: &str,
+        route: Route<'_>,
+        signal: &web_sys::AbortSignal,
+    ) -> Result<web_sys::Response, Fault> {
+        let ai = self.ai.as_ref().ok_or(Fault::NoBinding("AI"))?;
+        let options = match route {
+            Route::Direct => serde_json::json!({ "returnRawResponse": true }),
+            Route::Gateway(id) => serde_json::json!({ "returnRawResponse": true, "gateway": { "id": id } }),
+        };
+        let thrown = |error: JsValue| unreadable("Workers AI", &describe(&error));
+        let inputs = JSON::parse(inputs).map_err(thrown)?;
+        let options = JSON::parse(&options.to_string()).map_err(thrown)?;
+        Reflect::set(&options, &"signal".into(), signal).map_err(thrown)?;
+        let call = ai.run(model, &inputs, &options);
+        let answer = match select(Box::pin(call), Delay::from(Duration::from_millis(self.first_byte_ms))).await {
+            Either::Left((answer, _)) => answer.map_err(thrown)?,
+            Either::Right(_) => {
+                return Err(Fault::TimedOut { service: "Workers AI", ms: self.first_byte_ms });
+            }
+        };
+        let response: web_sys::Response = answer.dyn_into().map_err(|_| unreadable("Workers AI", "not a response"))?;
+        if response.ok() {
+            return Ok(response);
+        }
+        let body = response.text().map_err(thrown)?;
+        let body = JsFuture::from(body).await.map_err(thrown)?.as_string().unwrap_or_default();
+        Err(Fault::Ai(AiError::read(response.status(), body.as_bytes())))
+    }
+}
+
+fn kv_fault(error: worker::kv::KvError) -> Fault {
+    Fault::Kv(error.to_string())
+}
+
+fn unreadable(service: &'static str, message: &str) -> Fault {
+    Fault::Unreadable { service, message: message.to_owned() }
+}
+
+/// A thrown value as text.
+fn describe(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
+}
+
+fn abort_controller() -> Result<web_sys::AbortController, Fault> {
+    web_sys::AbortController::new().map_err(|error| unreadable("the runtime", &describe(&error)))
+}
+
+impl Embed for Doors {
+    type Vector = JsValue;
+
+    async fn embed(&self, texts: &[&str], route: Route<'_>) -> Result<Vec<JsValue>, Fault> {
+        let inputs = EmbedRequest {
+            text: texts.iter().map(|text| (*text).to_owned()).collect(),
+            pooling: SPEC.pooling.to_owned(),
+        };
+        let inputs = serde_json::to_string(&inputs).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
+        let controller = abort_controller()?;
+        let response =
+            self.run(SPEC.model, &inputs, route, &controller.signal()).await.inspect_err(|_| controller.abort())?;
+        let thrown = |error: JsValue| unreadable("Workers AI", &format!("embedding: {}", describe(&error)));
+        let answer = JsFuture::from(response.json().map_err(thrown)?).await.map_err(thrown)?;
+        let data: Array = Reflect::get(&answer, &"data".into())
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| unreadable("Workers AI", "an embedding without data"))?;
+        let vectors: Vec<JsValue> = data.iter().collect();
+        let fits = |vector: &JsValue| {
+            vector.dyn_ref::<Array>().is_some_and(|vector| usize::try_from(vector.length()) == Ok(SPEC.dimensions))
+        };
+        if vectors.len() == texts.len() && vectors.iter().all(fits) {
+            Ok(vectors)
+        } else {
+            Err(unreadable("Workers AI", &format!("not {} vectors of {} numbers", texts.len(), SPEC.dimensions)))
+        }
+    }
+}
+
+impl Search for Doors {
+    type Vector = JsValue;
+
+    async fn search(&self, vectors: &[JsValue], options: &QueryOptions) -> Result<Vec<Vec<Match>>, Fault> {
+        let index = self.index.as_ref().ok_or(Fault::NoBinding("INDEX"))?;
+        let options = serde_json::to_string(options).map_err(|error| unreadable("Vectorize", &error.to_string()))?;
+        let lists = vectors.iter().map(|vector| search_one(index, vector, &options));
+        join_all(lists).await.into_iter().collect()
+    }
+}
+
+async fn search_one(index: &Vectorize, vector: &JsValue, options: &str) -> Result<Vec<Match>, Fault> {
+    // Every query gets an options object of its own: the binding changes the one it is given.
+    let options = JSON::parse(options).map_err(|error| unreadable("Vectorize", &describe(&error)))?;
+    let found = index.query(vector, &options).await.map_err(|error| vectorize_fault(&describe(&error)))?;
+    let text = JSON::stringify(&found).map_err(|error| unreadable("Vectorize", &describe(&error)))?;
+    let found: Matches =
+        serde_json::from_str(&String::from(text)).map_err(|error| unreadable("Vectorize", &error.to_string()))?;
+    Ok(found.matches)
+}
+
+/// The binding throws `VECTOR_QUERY_ERROR (code = 40025): …`, and without a code when the answer was
+/// not Vectorize's own.
+fn vectorize_fault(message: &str) -> Fault {
+    let code = message.split_once("(code = ").and_then(|(_, rest)| rest.split_once(')')).map(|(code, _)| code);
+    Fault::Vectorize { code: code.and_then(|code| code.parse().ok()), message: message.to_owned() }
+}
+
+impl Generate for Doors {
+    type Answer = Body;
+
+    async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<Body, Fault> {
+        let inputs = serde_json::to_string(request).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
+        let controller = abort_controller()?;
+        let response =
+            self.run(model, &inputs, route, &controller.signal()).await.inspect_err(|_| controller.abort())?;
+        let content_type = response.headers().get("content-type").ok().flatten().unwrap_or_default();
+        let event_stream = content_type.starts_with("text/event-stream");
+        if !event_stream && !content_type.starts_with("application/json") {
+            controller.abort();
+            return Err(unreadable("Workers AI", &format!("an answer of type {content_type}")));
+        }
+        let stream = response.body().ok_or_else(|| unreadable("Workers AI", "an answer without body"))?;
+        let reader = web_sys::ReadableStreamDefaultReader::new(&stream)
+            .map_err(|error| unreadable("Workers AI", &describe(&error)))?;
+        Ok(Body::new(reader, controller, event_stream, self.first_byte_ms, self.idle_ms))
+    }
+}
+
+/// The body of a chat answer, watched for stalls.
+pub(crate) struct Body {
+    reader: web_sys::ReadableStreamDefaultReader,
+    controller: web_sys::AbortController,
+    event_stream: bool,
+    /// Longest wait for the next bytes, milliseconds.
+    patience_ms: u64,
+    idle_ms: u64,
+    heard_ms: u64,
+    /// One timer for many reads: a timer for each would cost more than the read.
+    alarm: Delay,
+}
+
+impl Body {
+    fn new(
+        reader: web_sys::ReadableStreamDefaultReader,
+        controller: web_sys::AbortController,
+        event_stream: bool,
+        first_byte_ms: u64,
+        idle_ms: u64,
+    ) -> Self {
+        let alarm = Delay::from(Duration::from_millis(first_byte_ms));
+        let heard_ms = Date::now().as_millis();
+        Self { reader, controller, event_stream, patience_ms: first_byte_ms, idle_ms, heard_ms, alarm }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // An answer that nobody reads further must not go on being written, and billed.
+        self.controller.abort();
+    }
+}
+
+impl ByteStream for Body {
+    fn is_event_stream(&self) -> bool {
+        self.event_stream
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let mut read = JsFuture::from(self.reader.read());
+        loop {
+            match select(&mut read, &mut self.alarm).await {
+                Either::Left((chunk, _)) => {
+                    let chunk: Chunk =
+                        chunk.map_err(|error| unreadable("Workers AI", &describe(&error)))?.unchecked_into();
+                    self.heard_ms = Date::now().as_millis();
+                    self.patience_ms = self.idle_ms;
+                    return Ok(if chunk.done() { None } else { chunk.value().map(|bytes| bytes.to_vec()) });
+                }
+                Either::Right(_) => {
+                    let quiet_ms = Date::now().as_millis().saturating_sub(self.heard_ms);
+                    if quiet_ms >= self.patience_ms {
+                        return Err(Fault::TimedOut { service: "Workers AI", ms: self.patience_ms });
+                    }
+                    self.alarm = Delay::from(Duration::from_millis(self.patience_ms - quiet_ms));
+                }
+            }
+        }
+    }
+}
+
+impl Sessions for Doors {
+    async fn index(&self) -> Result<Option<IndexRecord>, Fault> {
+        let now = self.now_ms();
+        let known = INDEX.with_borrow(|known| known.clone());
+        if let Some((record, read_at)) = known
+            && now.saturating_sub(read_at) < INDEX_TRUST_MS
+        {
+            return Ok(Some(record));
+        }
+        let record = self.read_index().await?;
+        // A record that cannot be searched by is read again each time, so that mending it shows.
+        let usable = record.clone().filter(|record| docent_core::answer::index_problem(Some(record)).is_none());
+        INDEX.set(usable.map(|record| (record, now)));
+        Ok(record)
+    }
+
+    async fn turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>, Fault> {
+        let limit = limit.min(KV_BULK_KEYS);
+        let keys = self
+            .kv()?
+            .list()
+            .prefix(prefix(session))
+            .limit(u64::try_from(limit).unwrap_or(KV_LIST_KEYS))
+            .execute()
+            .await
+            .map_err(kv_fault)?
+            .keys;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut names: Vec<String> = keys.into_iter().map(|key| key.name).collect();
+        names.reverse(); // keys sort newest first
+        let mut values = self.kv()?.get_bulk(&names).text().await.map_err(kv_fault)?;
+        let texts = names.iter().filter_map(|name| values.remove(name).flatten());
+        // A turn that this version cannot read is as good as forgotten; the others are not.
+        Ok(texts.filter_map(|text| serde_json::from_str(&text).ok()).collect())
+    }
+
+    async fn append(&self, session: &str, turn: &Turn, ttl_seconds: u64) -> Result<(), Fault> {
+        let value = serde_json::to_string(turn).map_err(|error| Fault::Kv(error.to_string()))?;
+        let put = self.kv()?.put(&turn.key(session), value).map_err(kv_fault)?;
+        put.expiration_ttl(ttl_seconds).execute().await.map_err(kv_fault)
+    }
+
+    async fn forget(&self, session: &str) -> Result<(), Fault> {
+        let kv = self.kv()?;
+        loop {
+            let page = kv.list().prefix(prefix(session)).execute().await.map_err(kv_fault)?;
+            let deletions = page.keys.iter().map(|key| kv.delete(&key.name));
+            join_all(deletions).await.into_iter().collect::<Result<Vec<()>, _>>().map_err(kv_fault)?;
+            if page.list_complete {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Host for Doors {
+    fn now_ms(&self) -> u64 {
+        Date::now().as_millis()
+    }
+
+    fn unique_id(&self) -> String {
+        let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+        // Without a source of randomness there is no crypto at all in a Worker; an empty id would
+        // fail to verify as a session rather than name somebody else's.
+        global.crypto().map(|crypto| crypto.random_uuid().replace('-', "")).unwrap_or_default()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        Delay::from(Duration::from_millis(ms)).await;
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_error!("{line}");
+    }
+}

@@ -1,0 +1,182 @@
+//! Requests and responses: who may ask, how much a body may hold, which headers go out.
+
+use std::cell::RefCell;
+
+use docent_core::api::MAX_BODY_BYTES;
+use docent_core::error::{ApiError, Code};
+use docent_core::settings::Settings;
+use futures_util::StreamExt as _;
+use worker::{Method, Request, Response};
+
+/// Content type of all answers but streams and pages.
+pub(crate) const JSON: &str = "application/json";
+
+const PAGE: &str = include_str!("../widget/index.html");
+const WIDGET: &str = include_str!("../widget/widget.js");
+
+/// Header that carries the id under which the operator's log speaks of a request.
+const TRACE_HEADER: &str = "x-docent-trace-id";
+
+/// Headers that a page of another origin may read.
+const EXPOSED: &str = "x-docent-trace-id, x-vercel-ai-ui-message-stream, retry-after";
+
+/// Seconds for which a browser need not ask again whether it may ask.
+const PREFLIGHT_SECONDS: &str = "86400";
+
+/// Who asks, and what goes back with every answer.
+pub(crate) struct Caller {
+    /// Id of this request in the log.
+    pub(crate) trace_id: String,
+    origin: Option<String>,
+    own_origin: String,
+    allow: RefCell<Option<String>>,
+}
+
+impl Caller {
+    pub(crate) fn of(request: &Request, trace_id: String) -> Self {
+        let origin = request.headers().get("origin").ok().flatten();
+        let own_origin = request.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        Self { trace_id, origin, own_origin, allow: RefCell::new(None) }
+    }
+
+    /// Whether a page of the caller's origin may use the API. Callers that are no page send no
+    /// origin, and are not kept out by one.
+    pub(crate) fn admit(&self, settings: &Result<Settings, Vec<String>>) -> Result<(), ApiError> {
+        match &self.origin {
+            Some(origin) if !self.may_read(origin, settings) => Err(ApiError::new(
+                Code::OriginNotAllowed,
+                "pages of this origin may not use this bot; its operator can add it to ALLOWED_ORIGINS",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_read(&self, origin: &str, settings: &Result<Settings, Vec<String>>) -> bool {
+        match settings {
+            Ok(settings) => settings.origins.allow(origin, &self.own_origin),
+            Err(_) => origin == self.own_origin,
+        }
+    }
+
+    /// Remembers the methods that a 405 names.
+    pub(crate) fn allow(&self, methods: &[Method]) {
+        *self.allow.borrow_mut() = Some(list(methods));
+    }
+
+    /// The error as a response.
+    pub(crate) fn refuse(&self, error: &ApiError) -> worker::Result<Response> {
+        self.refuse_with(error, &error.body())
+    }
+
+    /// The error as a response with a body that says more.
+    pub(crate) fn refuse_with(&self, error: &ApiError, body: &str) -> worker::Result<Response> {
+        let mut response = Response::ok(body)?.with_status(error.code.status());
+        let headers = response.headers_mut();
+        headers.set("content-type", JSON)?;
+        if let Some(seconds) = error.retry_after {
+            headers.set("retry-after", &seconds.to_string())?;
+        }
+        if let Some(methods) = self.allow.borrow().as_deref() {
+            headers.set("allow", methods)?;
+        }
+        Ok(response)
+    }
+
+    /// Adds what every answer carries: the trace id, and for a page of another origin the leave to
+    /// read it.
+    pub(crate) fn sign(
+        &self,
+        mut response: Response,
+        settings: &Result<Settings, Vec<String>>,
+    ) -> worker::Result<Response> {
+        let headers = response.headers_mut();
+        headers.set(TRACE_HEADER, &self.trace_id)?;
+        headers.set("x-content-type-options", "nosniff")?;
+        if !headers.has("cache-control")? {
+            headers.set("cache-control", "no-store")?;
+        }
+        if let Some(origin) = &self.origin {
+            headers.append("vary", "origin")?;
+            if self.may_read(origin, settings) {
+                headers.set("access-control-allow-origin", origin)?;
+                headers.set("access-control-expose-headers", EXPOSED)?;
+            }
+        }
+        Ok(response)
+    }
+}
+
+fn list(methods: &[Method]) -> String {
+    methods.iter().map(Method::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Answer to the question of a browser whether it may send a request.
+pub(crate) fn preflight(methods: &[Method]) -> worker::Result<Response> {
+    let mut response = Response::empty()?.with_status(204);
+    let headers = response.headers_mut();
+    headers.set("access-control-allow-methods", &list(methods))?;
+    headers.set("access-control-allow-headers", "content-type, authorization")?;
+    headers.set("access-control-max-age", PREFLIGHT_SECONDS)?;
+    headers.set("allow", &list(methods))?;
+    Ok(response)
+}
+
+/// 200 with JSON.
+pub(crate) fn json(value: &impl serde::Serialize) -> worker::Result<Response> {
+    let mut response = Response::ok(serde_json::to_string(value)?)?;
+    response.headers_mut().set("content-type", JSON)?;
+    Ok(response)
+}
+
+/// The body of a request that must be JSON. Reads no more than [`MAX_BODY_BYTES`]: the isolate's
+/// memory is shared with other visitors.
+pub(crate) async fn json_body(mut request: Request) -> Result<Vec<u8>, ApiError> {
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    let content_type = header("content-type").unwrap_or_default();
+    if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {
+        return Err(ApiError::new(Code::UnsupportedMediaType, "send the body as application/json"));
+    }
+    let too_large = || ApiError::new(Code::TooLarge, format!("the body is larger than {MAX_BODY_BYTES} bytes"));
+    let unreadable = |_: worker::Error| ApiError::new(Code::BadRequest, "the body could not be read");
+    match header("content-length").and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > MAX_BODY_BYTES => Err(too_large()),
+        Some(_) => request.bytes().await.map_err(unreadable),
+        None => {
+            let mut stream = request.stream().map_err(unreadable)?;
+            let mut body = Vec::new();
+            while let Some(bytes) = stream.next().await {
+                body.extend_from_slice(&bytes.map_err(unreadable)?);
+                if body.len() > MAX_BODY_BYTES {
+                    return Err(too_large());
+                }
+            }
+            Ok(body)
+        }
+    }
+}
+
+/// The demo page.
+pub(crate) fn page() -> worker::Result<Response> {
+    let mut response = Response::ok(PAGE)?;
+    let headers = response.headers_mut();
+    headers.set("content-type", "text/html; charset=utf-8")?;
+    headers.set("content-security-policy", PAGE_CSP)?;
+    headers.set("referrer-policy", "strict-origin-when-cross-origin")?;
+    Ok(response)
+}
+
+/// The page runs the widget and nothing else, and talks to this bot and nobody else.
+const PAGE_CSP: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The widget's script, for pages of any origin.
+pub(crate) fn widget() -> worker::Result<Response> {
+    let mut response = Response::ok(WIDGET)?;
+    let headers = response.headers_mut();
+    headers.set("content-type", "text/javascript; charset=utf-8")?;
+    // Long enough to help, short enough that a new version reaches every page the same hour.
+    headers.set("cache-control", "public, max-age=600")?;
+    headers.set("cross-origin-resource-policy", "cross-origin")?;
+    headers.set("access-control-allow-origin", "*")?;
+    Ok(response)
+}

@@ -1,0 +1,90 @@
+//! The answer as it comes: from the question flow into the response's body.
+//!
+//! The body is one end of an identity stream. The other end is written by a task of its own, kept
+//! alive by `wait_until`: when the reader leaves, writing fails, the task goes on without it, and
+//! the turn is stored whole.
+
+use std::rc::Rc;
+
+use docent_core::answer::{self, Prepared, Reader};
+use docent_core::settings::Settings;
+use docent_core::sse::{DONE, Part};
+use js_sys::Uint8Array;
+use js_sys::futures::JsFuture;
+use wasm_bindgen::prelude::*;
+use worker::{Context, Response, ResponseBuilder};
+
+use crate::bindings::Doors;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A pair of byte streams, joined; an API of Workers that web-sys does not know.
+    type IdentityTransformStream;
+
+    #[wasm_bindgen(constructor)]
+    fn new() -> IdentityTransformStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn readable(this: &IdentityTransformStream) -> web_sys::ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn writable(this: &IdentityTransformStream) -> web_sys::WritableStream;
+}
+
+/// Starts the answer and returns the response that carries it.
+pub(crate) fn answer(
+    settings: Rc<Result<Settings, Vec<String>>>,
+    doors: Doors,
+    prepared: Prepared,
+    context: &Context,
+) -> worker::Result<Response> {
+    let pipe = IdentityTransformStream::new();
+    let mut browser = Browser { writer: pipe.writable().get_writer()?, buffer: Vec::new(), left: false };
+    context.wait_until(async move {
+        if let Ok(settings) = settings.as_ref() {
+            answer::respond(&doors, settings, prepared, &mut browser).await;
+        }
+        browser.close().await;
+    });
+    Ok(ResponseBuilder::new()
+        .with_header("content-type", "text/event-stream; charset=utf-8")?
+        .with_header("cache-control", "no-store")?
+        .with_header("x-vercel-ai-ui-message-stream", "v1")?
+        .with_header("x-accel-buffering", "no")?
+        .stream(pipe.readable()))
+}
+
+/// The reader at the other end of the connection.
+struct Browser {
+    writer: web_sys::WritableStreamDefaultWriter,
+    buffer: Vec<u8>,
+    left: bool,
+}
+
+impl Browser {
+    async fn write(&mut self, bytes: &[u8]) {
+        if self.left {
+            return;
+        }
+        let written = self.writer.write_with_chunk(&Uint8Array::from(bytes));
+        self.left = JsFuture::from(written).await.is_err();
+    }
+
+    async fn close(mut self) {
+        self.write(DONE).await;
+        if !self.left {
+            // A reader that leaves at the very end has missed nothing.
+            drop(JsFuture::from(self.writer.close()).await);
+        }
+    }
+}
+
+impl Reader for Browser {
+    async fn send(&mut self, parts: &[Part<'_>]) {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.clear();
+        parts.iter().for_each(|part| part.encode(&mut bytes));
+        self.write(&bytes).await;
+        self.buffer = bytes;
+    }
+}
