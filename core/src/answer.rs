@@ -4,37 +4,18 @@
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata};
-use crate::citations::CitationFilter;
+use crate::draft::{Draft, Reader};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{ByteStream, Fault, Host, Ports, Route};
-use crate::prompt::{self, Exchange, Passage, REFUSAL};
+use crate::ports::{Fault, Host, Ports, Route};
+use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve;
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
-use crate::sse::{Decoder, Part};
+use crate::sse::Part;
 use crate::vectorize::{Filter, QueryOptions};
-use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT, Usage};
-
-/// The answer's only text part.
-const TEXT_ID: &str = "0";
-
-/// Where the parts of an answer go. A reader that has left takes them and drops them: the answer is
-/// written to the end all the same, for it is stored.
-#[allow(async_fn_in_trait)] // no caller needs Send: see ports
-pub trait Reader {
-    /// Takes parts, in order.
-    async fn send(&mut self, parts: &[Part<'_>]);
-}
-
-/// The reader of an answer that is wanted in one piece.
-#[derive(Debug, Default)]
-pub struct Unstreamed;
-
-impl Reader for Unstreamed {
-    async fn send(&mut self, _: &[Part<'_>]) {}
-}
+use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
 
 /// A question with all that is needed to answer it.
 #[derive(Debug, Clone, PartialEq)]
@@ -316,7 +297,7 @@ async fn write<P: Ports>(
         let (request, used) = request(settings, prepared, model, shrunk);
         draft.begin(model, used);
         let fault = match ports.generate(model, &request, route).await {
-            Ok(answer) => match relay(answer, draft, reader).await {
+            Ok(answer) => match draft.relay(answer, reader).await {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             },
@@ -363,153 +344,6 @@ fn request(settings: &Settings, prepared: &Prepared, model: &str, shrunk: bool) 
     (request, used)
 }
 
-/// Passes an answer on as it comes, to its end.
-async fn relay(mut answer: impl ByteStream, draft: &mut Draft, reader: &mut impl Reader) -> Result<(), Fault> {
-    if !answer.is_event_stream() {
-        let mut body = Vec::new();
-        while let Some(bytes) = answer.next().await? {
-            body.extend_from_slice(&bytes);
-        }
-        let mut piece = Piece::default();
-        piece.read(&String::from_utf8_lossy(&body));
-        piece.done = true;
-        draft.take(piece, reader).await?;
-        return draft.check_complete();
-    }
-    let mut decoder = Decoder::default();
-    while let Some(bytes) = answer.next().await? {
-        let mut piece = Piece::default();
-        decoder.push(&bytes, |data| piece.read(data)).map_err(|error| unreadable(&error.to_string()))?;
-        draft.take(piece, reader).await?;
-    }
-    let mut piece = Piece::default();
-    decoder.finish(|data| piece.read(data));
-    draft.take(piece, reader).await?;
-    draft.check_complete()
-}
-
-fn unreadable(message: &str) -> Fault {
-    Fault::Unreadable { service: "Workers AI", message: message.to_owned() }
-}
-
-/// What one read of the network brought.
-#[derive(Default)]
-struct Piece {
-    text: String,
-    usage: Option<Usage>,
-    finish_reason: Option<String>,
-    done: bool,
-    fault: Option<Fault>,
-}
-
-impl Piece {
-    fn read(&mut self, data: &str) {
-        if data == "[DONE]" {
-            self.done = true;
-            return;
-        }
-        match workers_ai::read_answer(data) {
-            Ok(part) => {
-                self.text.push_str(&part.text);
-                self.usage = part.usage.or(self.usage);
-                self.finish_reason = part.finish_reason.or(self.finish_reason.take());
-                self.fault = self.fault.take().or(part.error.map(Fault::Ai));
-            }
-            // Words are missing where it stood, so going on would show a text nobody wrote.
-            Err(error) => {
-                self.fault.get_or_insert_with(|| unreadable(&format!("an event that is not JSON: {error}")));
-            }
-        }
-    }
-}
-
-/// The answer as far as it has been written.
-struct Draft {
-    filter: CitationFilter,
-    max_tokens: u32,
-    model: String,
-    text: String,
-    usage: Usage,
-    finish_reason: Option<String>,
-    done: bool,
-    started: bool,
-    refused: bool,
-}
-
-impl Draft {
-    fn new(settings: &Settings) -> Self {
-        Self {
-            filter: CitationFilter::new(0),
-            max_tokens: settings.max_tokens,
-            model: String::new(),
-            text: String::new(),
-            usage: Usage::default(),
-            finish_reason: None,
-            done: false,
-            started: false,
-            refused: false,
-        }
-    }
-
-    fn begin(&mut self, model: &str, offered: usize) {
-        model.clone_into(&mut self.model);
-        self.filter = CitationFilter::new(offered);
-    }
-
-    async fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
-        self.usage = piece.usage.unwrap_or(self.usage);
-        self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
-        self.done |= piece.done;
-        let shown = self.filter.push(&piece.text);
-        self.show(&shown, reader).await;
-        piece.fault.map_or(Ok(()), Err)
-    }
-
-    async fn show(&mut self, text: &str, reader: &mut impl Reader) {
-        // A model may begin with blank lines; the text begins with its first word.
-        let text = if self.started { text } else { text.trim_start() };
-        if text.is_empty() {
-            return;
-        }
-        self.text.push_str(text);
-        let delta = Part::TextDelta { id: TEXT_ID, delta: text };
-        if self.started {
-            reader.send(&[delta]).await;
-        } else {
-            self.started = true;
-            reader.send(&[Part::TextStart { id: TEXT_ID }, delta]).await;
-        }
-    }
-
-    async fn refuse(&mut self, reader: &mut impl Reader) {
-        self.model.clear();
-        self.done = true;
-        self.show(REFUSAL, reader).await;
-    }
-
-    fn check_complete(&self) -> Result<(), Fault> {
-        if !self.done {
-            return Err(unreadable("the stream ended without [DONE]"));
-        }
-        if self.started { Ok(()) } else { Err(unreadable("an answer without text")) }
-    }
-
-    async fn end(&mut self, reader: &mut impl Reader) {
-        let held = std::mem::replace(&mut self.filter, CitationFilter::new(0)).finish();
-        self.show(held.trim_end(), reader).await;
-        self.refused = prompt::is_refusal(&self.text);
-        if self.started {
-            reader.send(&[Part::TextEnd { id: TEXT_ID }]).await;
-        }
-    }
-
-    fn finish(&self) -> Finish {
-        let cut = self.finish_reason.as_deref() == Some("length")
-            || self.usage.completion_tokens >= u64::from(self.max_tokens);
-        if cut { Finish::Length } else { Finish::Stop }
-    }
-}
-
 /// Stores what was written, if anything was, and says how it ended.
 async fn store(
     ports: &impl Ports,
@@ -549,15 +383,12 @@ async fn store(
 }
 
 async fn send_closing(outcome: &Outcome, reader: &mut impl Reader) {
-    match &outcome.error {
-        Some(error) => {
-            reader.send(&[Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]).await;
-        }
-        None => {
-            let finish_reason = finish_reason(outcome.turn.finish);
-            reader.send(&[Part::Finish { finish_reason, message_metadata: outcome.metadata.clone() }]).await;
-        }
+    if let Some(error) = &outcome.error {
+        reader.send(&[Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]).await;
+        return;
     }
+    let finish_reason = finish_reason(outcome.turn.finish);
+    reader.send(&[Part::Finish { finish_reason, message_metadata: outcome.metadata.clone() }]).await;
 }
 
 fn finish_reason(finish: Finish) -> &'static str {

@@ -11,8 +11,8 @@
 //!
 //! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
 //! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]), composes the prompt
-//! ([`prompt`]), and writes what the model streams ([`sse`]) without citations that lead nowhere
-//! ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
+//! ([`prompt`]), and passes on what the model streams ([`draft`], [`sse`]) without citations that lead
+//! nowhere ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
 //!
 //! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
@@ -25,6 +25,8 @@ pub mod document;
 #[cfg(feature = "index")]
 pub mod markdown;
 #[cfg(feature = "index")]
+mod split;
+#[cfg(feature = "index")]
 pub mod tokens;
 
 pub mod embedding;
@@ -34,6 +36,7 @@ pub mod workers_ai;
 pub mod answer;
 pub mod api;
 pub mod citations;
+pub mod draft;
 pub mod policy;
 pub mod ports;
 pub mod prompt;

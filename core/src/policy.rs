@@ -36,10 +36,9 @@ pub enum Remedy {
 pub fn remedy(fault: &Fault) -> Remedy {
     match fault {
         Fault::Ai(error) => match (error.code, error.status) {
-            // The day's allocation; no retry, no other model helps before midnight UTC.
-            (Some(3036), _) => Remedy::None,
-            // The gateway's own rate limit: another call at once makes it worse.
-            (Some(2003), _) => Remedy::None,
+            // The day's allocation: no retry and no other model helps before midnight UTC. And the
+            // gateway's own rate limit: another call at once makes it worse.
+            (Some(3036 | 2003), _) => Remedy::None,
             (Some(2001 | 2009), _) => Remedy::WithoutGateway,
             (Some(5028 | 5007 | 3042 | 5035 | 3041 | 5016), _) => Remedy::NextModel,
             (Some(5021 | 3010 | 3006), _) => Remedy::Shrink,
@@ -48,8 +47,9 @@ pub fn remedy(fault: &Fault) -> Remedy {
             _ => Remedy::None,
         },
         // 40041: too many requests. A failure without a code is the service's (5xx), or the network's.
-        Fault::Vectorize { code: Some(40041) | None, .. } => Remedy::Retry,
-        Fault::TimedOut { .. } | Fault::Unreadable { .. } => Remedy::Retry,
+        Fault::Vectorize { code: Some(40041) | None, .. } | Fault::TimedOut { .. } | Fault::Unreadable { .. } => {
+            Remedy::Retry
+        }
         Fault::Vectorize { .. } | Fault::Kv(_) | Fault::NoBinding(_) => Remedy::None,
     }
 }

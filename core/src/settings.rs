@@ -115,7 +115,9 @@ impl Settings {
         let product = read.text("PRODUCT");
         let mut models = vec![read.text("CHAT_MODEL")];
         models.extend(read.list("FALLBACK_MODELS", ','));
-        models.iter().for_each(|model| read.check_model(model));
+        for model in &models {
+            read.check_model(model);
+        }
         let greeting = match (read.text("GREETING"), product.as_str()) {
             (given, _) if !given.is_empty() => given,
             (_, "") => "Ask a question about the documentation.".to_owned(),
@@ -159,7 +161,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn number<N>(&mut self, name: &str, least: N, most: N) -> N
     where
-        N: std::str::FromStr + PartialOrd + std::fmt::Display,
+        N: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
     {
         let text = self.text(name);
         match text.parse::<N>() {

@@ -43,12 +43,11 @@ impl Decoder {
             self.line.extend_from_slice(line);
             self.end_line(&mut event);
             rest = match ended {
-                [b'\r', b'\n', tail @ ..] => tail,
                 [b'\r'] => {
                     self.after_cr = true;
                     &[]
                 }
-                [_, tail @ ..] => tail,
+                [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => tail,
                 [] => &[],
             };
         }

@@ -297,7 +297,7 @@ impl ByteStream for Body {
 impl Sessions for Doors {
     async fn index(&self) -> Result<Option<IndexRecord>, Fault> {
         let now = self.now_ms();
-        let known = INDEX.with_borrow(|known| known.clone());
+        let known = INDEX.with_borrow(Clone::clone);
         if let Some((record, read_at)) = known
             && now.saturating_sub(read_at) < INDEX_TRUST_MS
         {

@@ -11,8 +11,9 @@ mod stream;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use docent_core::answer::{self, Unstreamed};
+use docent_core::answer;
 use docent_core::api::{Ask, Config, Health, History, MAX_MESSAGE_CHARS};
+use docent_core::draft::Unstreamed;
 use docent_core::embedding::SPEC;
 use docent_core::error::{ApiError, Code};
 use docent_core::policy;

@@ -6,7 +6,8 @@
 
 use std::rc::Rc;
 
-use docent_core::answer::{self, Prepared, Reader};
+use docent_core::answer::{self, Prepared};
+use docent_core::draft::Reader;
 use docent_core::settings::Settings;
 use docent_core::sse::{DONE, Part};
 use js_sys::Uint8Array;
@@ -83,7 +84,9 @@ impl Reader for Browser {
     async fn send(&mut self, parts: &[Part<'_>]) {
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.clear();
-        parts.iter().for_each(|part| part.encode(&mut bytes));
+        for part in parts {
+            part.encode(&mut bytes);
+        }
         self.write(&bytes).await;
         self.buffer = bytes;
     }

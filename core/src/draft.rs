@@ -1,0 +1,191 @@
+//! The answer while it is written: from what a model streams to what a reader sees.
+
+use crate::citations::CitationFilter;
+use crate::ports::{ByteStream, Fault};
+use crate::prompt::{self, REFUSAL};
+use crate::session::Finish;
+use crate::settings::Settings;
+use crate::sse::{Decoder, Part};
+use crate::workers_ai::{self, Usage};
+
+/// The answer's only text part.
+const TEXT_ID: &str = "0";
+
+/// Where the parts of an answer go. A reader that has left takes them and drops them: the answer is
+/// written to the end all the same, for it is stored.
+#[allow(async_fn_in_trait)] // no caller needs Send: see ports
+pub trait Reader {
+    /// Takes parts, in order.
+    async fn send(&mut self, parts: &[Part<'_>]);
+}
+
+/// The reader of an answer that is wanted in one piece.
+#[derive(Debug, Default)]
+pub struct Unstreamed;
+
+impl Reader for Unstreamed {
+    async fn send(&mut self, _: &[Part<'_>]) {}
+}
+
+/// The answer as far as it has been written.
+pub(crate) struct Draft {
+    filter: CitationFilter,
+    max_tokens: u32,
+    /// Model that writes it; empty when none does.
+    pub(crate) model: String,
+    /// What the reader has seen.
+    pub(crate) text: String,
+    /// Tokens so far.
+    pub(crate) usage: Usage,
+    finish_reason: Option<String>,
+    done: bool,
+    /// Whether the reader has seen a word.
+    pub(crate) started: bool,
+    /// Whether it says that the documentation does not answer.
+    pub(crate) refused: bool,
+}
+
+impl Draft {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            filter: CitationFilter::new(0),
+            max_tokens: settings.max_tokens,
+            model: String::new(),
+            text: String::new(),
+            usage: Usage::default(),
+            finish_reason: None,
+            done: false,
+            started: false,
+            refused: false,
+        }
+    }
+
+    /// Before each try: who writes, and how many passages may be cited.
+    pub(crate) fn begin(&mut self, model: &str, offered: usize) {
+        model.clone_into(&mut self.model);
+        self.filter = CitationFilter::new(offered);
+    }
+
+    /// Passes an answer on as it comes, to its end.
+    ///
+    /// # Errors
+    /// It broke off, or it holds no text.
+    pub(crate) async fn relay(&mut self, mut answer: impl ByteStream, reader: &mut impl Reader) -> Result<(), Fault> {
+        if !answer.is_event_stream() {
+            let mut body = Vec::new();
+            while let Some(bytes) = answer.next().await? {
+                body.extend_from_slice(&bytes);
+            }
+            let mut piece = Piece::default();
+            piece.read(&String::from_utf8_lossy(&body));
+            piece.done = true;
+            self.take(piece, reader).await?;
+            return self.check_complete();
+        }
+        let mut decoder = Decoder::default();
+        while let Some(bytes) = answer.next().await? {
+            let mut piece = Piece::default();
+            decoder.push(&bytes, |data| piece.read(data)).map_err(|error| unreadable(&error.to_string()))?;
+            self.take(piece, reader).await?;
+            if self.done {
+                // Whatever the connection does now, the answer is complete.
+                return self.check_complete();
+            }
+        }
+        let mut piece = Piece::default();
+        decoder.finish(|data| piece.read(data));
+        self.take(piece, reader).await?;
+        self.check_complete()
+    }
+
+    async fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
+        self.usage = piece.usage.unwrap_or(self.usage);
+        self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
+        self.done |= piece.done;
+        let shown = self.filter.push(&piece.text);
+        self.show(&shown, reader).await;
+        piece.fault.map_or(Ok(()), Err)
+    }
+
+    async fn show(&mut self, text: &str, reader: &mut impl Reader) {
+        // A model may begin with blank lines; the text begins with its first word.
+        let text = if self.started { text } else { text.trim_start() };
+        if text.is_empty() {
+            return;
+        }
+        self.text.push_str(text);
+        let delta = Part::TextDelta { id: TEXT_ID, delta: text };
+        if self.started {
+            reader.send(&[delta]).await;
+        } else {
+            self.started = true;
+            reader.send(&[Part::TextStart { id: TEXT_ID }, delta]).await;
+        }
+    }
+
+    /// Says that the documentation does not answer, without a model.
+    pub(crate) async fn refuse(&mut self, reader: &mut impl Reader) {
+        self.model.clear();
+        self.done = true;
+        self.show(REFUSAL, reader).await;
+    }
+
+    fn check_complete(&self) -> Result<(), Fault> {
+        if !self.done {
+            return Err(unreadable("the stream ended without [DONE]"));
+        }
+        if self.started { Ok(()) } else { Err(unreadable("an answer without text")) }
+    }
+
+    /// No more text comes.
+    pub(crate) async fn end(&mut self, reader: &mut impl Reader) {
+        let held = std::mem::replace(&mut self.filter, CitationFilter::new(0)).finish();
+        self.show(held.trim_end(), reader).await;
+        self.refused = prompt::is_refusal(&self.text);
+        if self.started {
+            reader.send(&[Part::TextEnd { id: TEXT_ID }]).await;
+        }
+    }
+
+    /// How it ended, if it did not break off.
+    pub(crate) fn finish(&self) -> Finish {
+        let cut = self.finish_reason.as_deref() == Some("length")
+            || self.usage.completion_tokens >= u64::from(self.max_tokens);
+        if cut { Finish::Length } else { Finish::Stop }
+    }
+}
+
+fn unreadable(message: &str) -> Fault {
+    Fault::Unreadable { service: "Workers AI", message: message.to_owned() }
+}
+
+/// What one read of the network brought.
+#[derive(Default)]
+struct Piece {
+    text: String,
+    usage: Option<Usage>,
+    finish_reason: Option<String>,
+    done: bool,
+    fault: Option<Fault>,
+}
+
+impl Piece {
+    fn read(&mut self, data: &str) {
+        if data == "[DONE]" {
+            self.done = true;
+            return;
+        }
+        match workers_ai::read_answer(data) {
+            Ok(part) => {
+                self.text.push_str(&part.text);
+                self.usage = part.usage.or(self.usage);
+                self.finish_reason = part.finish_reason.or(self.finish_reason.take());
+                self.fault = self.fault.take().or(part.error.map(Fault::Ai));
+            }
+            // Words are missing where it stood, so going on would show a text nobody wrote.
+            Err(error) => {
+                self.fault.get_or_insert_with(|| unreadable(&format!("an event that is not JSON: {error}")));
+            }
+        }
+    }
+}
