@@ -1,0 +1,100 @@
+//! The command line of `docent-local`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::cloud::CloudConfig;
+
+/// docent on a laptop: Workers AI, Vectorize and KV on loopback, and the Worker in front of them.
+#[derive(Debug, Parser)]
+#[command(name = "docent-local", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Action,
+}
+
+/// What `docent-local` can do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Start the stand-in, and with --worker the bot; serve until Ctrl-C.
+    ///
+    /// Nothing here is Cloudflare: vectors come from a lexical embedder and answers from an extractive
+    /// answerer, unless --model and --llm name better ones. Requests are taken from this machine only.
+    Serve(Serve),
+}
+
+/// Arguments of `docent-local serve`.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Built Worker to run in workerd: the folder with index.js. Without it, only the stand-in runs.
+    #[arg(long, value_name = "DIR")]
+    pub worker: Option<PathBuf>,
+
+    /// Deployment file; its vars, index name, KV id and compatibility date are used.
+    #[arg(long, value_name = "FILE", default_value = "wrangler.toml")]
+    pub config: PathBuf,
+
+    /// Port of the bot on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8787)]
+    pub port: u16,
+
+    /// Port of the stand-in on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8788)]
+    pub cloud_port: u16,
+
+    /// Folder that keeps vectors, values and the session secret; without it, memory does.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// AI Gateway that exists beside `default`; may be given again.
+    #[arg(long, value_name = "ID")]
+    pub gateway: Vec<String>,
+
+    /// Setting of the bot, stronger than the one in the deployment file; may be given again.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = read_variable)]
+    pub var: Vec<(String, String)>,
+
+    /// Milliseconds until a write to Vectorize becomes visible.
+    #[arg(long, value_name = "MS", default_value_t = 300)]
+    pub visibility_delay_ms: u64,
+
+    /// Milliseconds between two words of the extractive answerer.
+    #[arg(long, value_name = "MS", default_value_t = 15)]
+    pub token_delay_ms: u64,
+
+    /// Take any number of writes of one KV key, where Cloudflare takes one a second.
+    #[arg(long)]
+    pub unlimited_kv_writes: bool,
+
+    /// Run this once everything answers; should it fail, end with its exit code.
+    ///
+    /// It finds in its environment what `docent ingest` needs: DOCENT_API_BASE, CLOUDFLARE_ACCOUNT_ID,
+    /// CLOUDFLARE_API_TOKEN, DOCENT_KV_ID and DOCENT_INDEX.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+impl Serve {
+    /// What the cloud is to be like.
+    pub(crate) fn cloud(&self) -> CloudConfig {
+        CloudConfig {
+            port: self.cloud_port,
+            state: self.state.clone(),
+            visibility_delay: Duration::from_millis(self.visibility_delay_ms),
+            token_delay: Duration::from_millis(self.token_delay_ms),
+            gateways: self.gateway.clone(),
+            limit_kv_writes: !self.unlimited_kv_writes,
+            family_shapes: true,
+        }
+    }
+}
+
+fn read_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,181 @@
+//! The services together, and what every call of them passes: the log and the scripted faults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::ai::{Ai, Output, Spent};
+use crate::clock::{Clock, random_hex};
+use crate::events;
+use crate::faults::{Canned, Fault, Faults};
+use crate::journal::{Call, Journal};
+use crate::kv::Kv;
+use crate::refusal::Refusal;
+use crate::vectorize::Vectorize;
+
+/// Everything that answers calls.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) ai: Ai,
+    pub(crate) vectorize: Vectorize,
+    pub(crate) kv: Kv,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+}
+
+/// In the extensions of a response: close the connection instead of sending it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DropConnection;
+
+/// A call that is to be served.
+pub(crate) struct Admitted {
+    n: u64,
+    fault: Option<Fault>,
+}
+
+impl Services {
+    /// Logs a call and lets a scripted fault have its way; `Err` is then the answer.
+    pub(crate) async fn admit(&self, call: Call) -> Result<Admitted, Response<Body>> {
+        let (service, operation) = (call.service, call.operation);
+        let target = call.target.clone();
+        let n = self.journal.received(call, self.clock.now_ms());
+        let fault = self.faults.take(service, operation, Some(&target));
+        if let Some(ms) = fault.as_ref().and_then(|fault| fault.delay_ms) {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+        match &fault {
+            Some(fault) if fault.drop_connection && fault.cut_after_events.is_none() => Err(dropped()),
+            Some(Fault { respond: Some(canned), .. }) => Err(self.answered(n, canned_response(canned))),
+            _ => Ok(Admitted { n, fault }),
+        }
+    }
+
+    /// Runs a model and writes the answer. The wires differ in how they write a whole answer and a
+    /// refusal; streams look the same on all.
+    pub(crate) async fn run_model(
+        self: &Arc<Self>,
+        admitted: Admitted,
+        model: &str,
+        inputs: Value,
+        wire: AiWire<'_>,
+    ) -> Response<Body> {
+        let gateway = match wire {
+            AiWire::Gateway(id) => self.ai.check_gateway(id),
+            AiWire::Binding | AiWire::Rest => Ok(()),
+        };
+        let mut response = match gateway {
+            Err(refusal) => json_response(refusal.status, refusal.gateway_body()),
+            Ok(()) => match self.ai.run(model, inputs).await {
+                Ok(Output::Stream(pieces, shape)) => {
+                    let services = Arc::clone(self);
+                    let used = move |usage| services.journal.used(usage);
+                    event_stream(events::body(pieces, shape, model.to_owned(), admitted.fault, used))
+                }
+                Ok(Output::Whole(answer, spent)) => {
+                    self.spend(spent);
+                    json_response(200, wire.whole(answer))
+                }
+                Err(refusal) => json_response(refusal.status, wire.refusal(&refusal)),
+            },
+        };
+        set(&mut response, "cf-ai-req-id", &random_hex::<16>());
+        if matches!(wire, AiWire::Gateway(_)) && response.status().is_success() {
+            set(&mut response, "cf-aig-log-id", &random_hex::<13>());
+        }
+        self.answered(admitted.n, response)
+    }
+
+    /// Notes how an admitted call went, and passes the answer on.
+    pub(crate) fn done(&self, admitted: &Admitted, response: Response<Body>) -> Response<Body> {
+        self.answered(admitted.n, response)
+    }
+
+    fn answered(&self, n: u64, response: Response<Body>) -> Response<Body> {
+        self.journal.answered(n, response.status().as_u16());
+        response
+    }
+
+    fn spend(&self, spent: Spent) {
+        match spent {
+            Spent::Nothing => {}
+            Spent::Chat(usage) => self.journal.used(usage),
+            Spent::Embedding { texts, tokens } => self.journal.embedded(texts, tokens),
+        }
+    }
+}
+
+/// How an AI call came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AiWire<'a> {
+    Binding,
+    Gateway(&'a str),
+    Rest,
+}
+
+impl AiWire<'_> {
+    fn whole(self, answer: Value) -> String {
+        match self {
+            Self::Rest => envelope(answer),
+            Self::Binding | Self::Gateway(_) => answer.to_string(),
+        }
+    }
+
+    fn refusal(self, refusal: &Refusal) -> String {
+        match self {
+            Self::Rest => refusal.envelope(),
+            Self::Binding | Self::Gateway(_) => refusal.ai_body(),
+        }
+    }
+}
+
+/// A success as REST tells it.
+pub(crate) fn envelope(result: Value) -> String {
+    // Put together by hand, so that a large result is not copied.
+    format!("{{\"result\":{result},\"success\":true,\"errors\":[],\"messages\":[]}}")
+}
+
+/// JSON with the content type that the AI binding wants, to the letter.
+pub(crate) fn json_response(status: u16, body: impl Into<Bytes>) -> Response<Body> {
+    typed_response(status, "application/json", body)
+}
+
+/// A body of a type.
+pub(crate) fn typed_response(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    set(&mut response, header::CONTENT_TYPE.as_str(), content_type);
+    response
+}
+
+/// Sets a header; a value that is none leaves it out.
+pub(crate) fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    set(&mut response, header::CONTENT_TYPE.as_str(), "text/event-stream");
+    response
+}
+
+fn canned_response(canned: &Canned) -> Response<Body> {
+    let content_type = canned.content_type.as_deref().unwrap_or("application/json");
+    typed_response(canned.status, content_type, canned.body.clone())
+}
+
+fn dropped() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(DropConnection);
+    response
+}
+
+/// The log's view of a body: JSON, or how long it is.
+pub(crate) fn loggable(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| json!({ "bytes": body.len() }))
+}
