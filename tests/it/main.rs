@@ -1,1 +1,19 @@
-//! Tests through the front door.
+//! Tests through the front door: the Worker as it is deployed, compiled to wasm, in workerd, with
+//! Cloudflare's own binding code in front of the local stand-in.
+//!
+//! They read as the specification of what a user can rely on, in this order.
+
+mod bot; // starts one
+
+mod conversation; // questions, follow-ups, sessions
+mod streaming; // what arrives when
+mod clients; // other people's clients, and a browser
+
+mod bad_input; // what a visitor can send
+mod setup; // what an operator can leave out or get wrong
+mod trouble; // what services can do
+
+mod ingest; // the index in step with the documents
+
+mod deployment; // what goes to Cloudflare
+mod tidy; // conventions of the sources and the documentation

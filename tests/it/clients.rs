@@ -1,0 +1,33 @@
+//! Other people's clients read the bot unchanged: the AI SDK, and a browser with the widget.
+
+use std::process::Command;
+
+use crate::bot::{Setup, root};
+
+/// Runs a script of `tests/web` against the bot at `url`; what it prints shows when it fails.
+fn node(script: &str, url: &str) {
+    let node = root().join("node_modules/.bin/node");
+    let output = Command::new(&node)
+        .arg(root().join("tests/web").join(script))
+        .arg(url)
+        .current_dir(root())
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}: run scripts/setup.sh test first", node.display()));
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{script}:\n{said}");
+}
+
+#[test]
+fn the_ai_sdks_own_transport_reads_the_stream() {
+    let bot = Setup::default().var("PRODUCT", "docent").start();
+    node("ai_sdk.mjs", &bot.url(""));
+}
+
+#[test]
+fn a_person_with_a_browser_asks_reads_and_goes_on_after_reload() {
+    let mut setup = Setup::default().var("PRODUCT", "docent");
+    setup = setup.var("SUGGESTIONS", "What does docent ingest do?\nHow do I deploy the bot?");
+    setup.cloud.token_delay = std::time::Duration::from_millis(10);
+    let bot = setup.start();
+    node("widget.mjs", &bot.url(""));
+}
