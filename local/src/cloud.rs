@@ -103,13 +103,18 @@ impl Cloud {
         let failed = |error: std::io::Error| StartError::Other(format!("cannot start the stand-in: {error}"));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
-        let listening = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)));
-        let listener = listening.map_err(|error| match error.kind() {
+        // No `block_on`: the caller may be a task of a runtime of its own.
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, config.port));
+        let listener = listener.map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => StartError::PortInUse { port: config.port, option: "--cloud-port" },
             _ => failed(error),
         })?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let inside = runtime.enter();
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         runtime.spawn(accept(listener, router(Arc::clone(&services))));
+        drop(inside);
         Ok(Self { address, services, runtime: Some(runtime) })
     }
 

@@ -266,7 +266,7 @@ impl Workerd {
             .process_group(0)
             .spawn()
             .map_err(|error| failed(&format!("cannot run {}", config.binary.display()), error))?;
-        let watchdog = watch(child.id());
+        let watchdog = watch(child.id(), files.path());
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let (sender, listening) = channel();
         if let Some(output) = child.stderr.take() {
@@ -358,11 +358,12 @@ fn write_files(config: &WorkerdConfig) -> std::io::Result<TempDir> {
     Ok(folder)
 }
 
-/// A process that ends workerd when this one is gone, however it went: its standard input ends
-/// then. Without it a kill or a crash would leave workerd on its port.
-fn watch(pid: u32) -> Option<Child> {
+/// A process that ends workerd, and removes its files, when this one is gone, however it went: its
+/// standard input ends then. Without it a kill or a crash would leave workerd on its port.
+fn watch(pid: u32, files: &Path) -> Option<Child> {
     Command::new("sh")
-        .args(["-c", &format!("read -r _; kill {pid}")])
+        .args(["-c", "read -r _; kill \"$1\"; rm -rf \"$2\"", "docent-watchdog", &pid.to_string()])
+        .arg(files)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
