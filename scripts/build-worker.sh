@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Builds the Worker into worker/build/: index.js and index_bg.wasm. Does nothing when nothing changed.
+# `make` and wrangler ([build] in wrangler.toml) both come here, so that what is tested is what is deployed.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/wasm-toolchain.sh
+. "$root/scripts/wasm-toolchain.sh"
+
+stamp=$root/worker/build/.built-from
+
+main() {
+  local sources
+  sources=$(hash_of_sources)
+  [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$sources" ] && return
+  "$root/scripts/setup.sh" run
+  say "building the Worker"
+  use_wasm_toolchain
+  build
+  printf '%s\n' "$sources" >"$stamp"
+}
+
+# Contents, not times: a fresh clone or another branch with the same sources needs no build.
+hash_of_sources() {
+  cd "$root"
+  find Cargo.toml Cargo.lock package-lock.json core worker scripts/build-worker.sh scripts/wasm-toolchain.sh \
+    -path worker/build -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 cksum | hash_stdin
+}
+
+# Without these names worker-build would download its own copies of the three tools.
+# Its own target folder: a native build with another compiler would wait for the lock, or rebuild what this one built.
+build() {
+  WASM_BINDGEN_BIN=$tools/bin/wasm-bindgen ESBUILD_BIN=$root/node_modules/.bin/esbuild \
+    WASM_OPT_BIN=$root/node_modules/.bin/wasm-opt CARGO_TARGET_DIR=$root/target/worker \
+    PATH=$root/node_modules/.bin:$PATH \
+    "$tools/bin/worker-build" --release "$root/worker"
+}
+
+main "$@"
