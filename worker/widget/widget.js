@@ -331,7 +331,7 @@
         const [head, ...body] = block.rows;
         const rows = body.map((texts, n) => row(texts, 'td', open && n === body.length - 1));
         const node = h('table', {}, h('thead', {}, row(head, 'th', false)), h('tbody', {}, ...rows));
-        return parent.append(h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': TEXTS.table }, node));
+        return parent.append(h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': TEXTS.table }, node));
       }
       default:
         return leaf('p', block.text, parent);
@@ -346,7 +346,7 @@
       setTimeout(() => { button.textContent = TEXTS.copy; }, 2000);
     } }, TEXTS.copy);
     return h('div', { class: 'code', part: 'code' }, h('div', { class: 'bar' }, h('span', {}, language), button),
-      h('pre', { tabindex: 0, role: 'region', 'aria-label': language || TEXTS.code, dir: 'ltr' }, code));
+      h('pre', { tabindex: 0, role: 'group', 'aria-label': language || TEXTS.code, dir: 'ltr' }, code));
   }
 
   // ---------------------------------------------------------------------------------- Markdown: inline → DOM
@@ -1191,7 +1191,7 @@ svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-widt
   width: 3.6rem; height: 3.6rem; display: grid; place-items: center; border: 1px solid transparent; border-radius: 50%;
   background: var(--_accent); color: var(--_on-accent); box-shadow: 0 6px 20px rgb(0 0 0 / .25);
 }
-@keyframes rise { from { opacity: 0; transform: translateY(10px); } }
+@keyframes rise { from { transform: translateY(10px); } }
 @media (max-width: 30rem), (max-height: 26rem) {
   :host([mode=floating]) .panel { inset: 0; width: auto; height: 100dvh; border: 0; border-radius: 0; padding-bottom: env(safe-area-inset-bottom); }
 }
