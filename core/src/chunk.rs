@@ -288,12 +288,12 @@ mod tests {
 
     #[test]
     fn a_long_table_repeats_its_header_and_long_code_its_fence() {
-        let rows: String = (0..200).map(|n| format!("| option-{n} | what option {n} does |\n")).collect();
-        let code: String = (0..200).map(|n| format!("let value_{n} = compute({n});\n")).collect();
+        let lines = |line: fn(u32) -> String| (0..200).map(line).collect::<Vec<_>>().join("\n");
+        let rows = lines(|n| format!("| option-{n} | what option {n} does |"));
+        let code = lines(|n| format!("   let value_{n} = compute({n});"));
         let page = format!(
-            "# Options\n\n| Name | Meaning |\n| --- | --- |\n{rows}\n1. Do this:\n\n   ```rust title=\"a.rs\"\n{code}   ```\n"
+            "# Options\n\n| Name | Meaning |\n| --- | --- |\n{rows}\n\n1. Do this:\n\n   ```rust title=\"a.rs\"\n{code}\n   ```\n"
         );
-        let page = page.replace("\nlet ", "\n   let ");
         for chunk in cut(&page) {
             let text = &chunk.metadata.text;
             assert_eq!(
@@ -366,8 +366,8 @@ mod tests {
         leaf.prop_recursive(3, 12, 4, |inner| {
             let inside = move |first: &'static str, rest: &'static str| {
                 proptest::collection::vec(inner.clone(), 1..4).prop_map(move |blocks| {
-                    let lines = blocks.join("\n\n").lines().map(|line| format!("{rest}{line}\n")).collect::<String>();
-                    format!("{first}{}", lines.get(rest.len()..).unwrap_or_default())
+                    let lines = blocks.join("\n\n").replace('\n', &format!("\n{rest}"));
+                    format!("{first}{lines}")
                 })
             };
             prop_oneof![inside("- ", "  "), inside("1. ", "   "), inside("> ", "> ")]

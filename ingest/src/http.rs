@@ -1,0 +1,210 @@
+//! One call of the REST API: authorised, repeated while that makes sense, its envelope opened.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use docent_core::workers_ai::AiError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::http::{HeaderMap, Request, header};
+
+use crate::settings::{Settings, Token};
+
+/// An upsert carries up to 100 MB; a call that takes longer than this has broken off unnoticed.
+const TIMEOUT: Duration = Duration::from_mins(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A call is repeated that often, after pauses of about 0.5, 1, 2, 4, 8 and 16 seconds.
+const RETRIES: usize = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest `Retry-After` that is waited for.
+const MAX_PAUSE: Duration = Duration::from_mins(1);
+
+/// A call that failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// Method and path below the account.
+    pub call: String,
+    /// `None` when no answer came.
+    pub status: Option<u16>,
+    /// Cloudflare's own code.
+    pub code: Option<u32>,
+    /// The service's words.
+    pub message: String,
+    retry_after: Option<Duration>,
+    may_pass: bool,
+}
+
+impl std::error::Error for ApiError {}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.call)?;
+        if let Some(status) = self.status {
+            write!(f, " answered {status}")?;
+        }
+        if let Some(code) = self.code {
+            write!(f, ", code {code}")?;
+        }
+        write!(f, ": {}{}", self.message, self.advice())
+    }
+}
+
+impl ApiError {
+    /// Something is wrong with a successful answer.
+    pub(crate) fn answer(call: &str, message: impl fmt::Display) -> Self {
+        let message = message.to_string();
+        Self { call: call.to_owned(), status: None, code: None, message, retry_after: None, may_pass: false }
+    }
+
+    /// Whether the token is at fault.
+    pub fn is_auth(&self) -> bool {
+        matches!(self.status, Some(401 | 403)) || matches!(self.code, Some(10_000 | 9_109))
+    }
+
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.status, Some(404 | 410)) && self.code != Some(7_003)
+    }
+
+    /// Whether fewer or shorter texts might do: platform codes for a request that is too large, and
+    /// for one that the model's schema refuses.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.status == Some(413) || matches!(self.code, Some(3_006 | 3_010 | 5_006 | 5_021))
+    }
+
+    /// What would make it go away.
+    fn advice(&self) -> &'static str {
+        match (self.code, self.status) {
+            (Some(3_036), _) => {
+                "; the free daily allocation of Workers AI is used up until 00:00 UTC: run the same command then, \
+                 what is done is kept"
+            }
+            (Some(7_003), _) => "; check CLOUDFLARE_ACCOUNT_ID",
+            (Some(40_006), _) => "; the index was made for another model: name another index, or delete this one",
+            (Some(10_013), _) => "; check the id of the KV namespace SESSIONS",
+            (Some(5_007 | 5_028), _) => "; Workers AI no longer offers this model: update docent",
+            _ if self.is_auth() => {
+                "; the API token needs the permissions Workers AI: Read, Vectorize: Edit and Workers KV Storage: Edit, \
+                 and must belong to this account"
+            }
+            (_, Some(429 | 500..)) => "; run the same command again, what is done is kept",
+            _ => "",
+        }
+    }
+}
+
+/// A successful answer.
+pub(crate) struct Answer {
+    pub(crate) body: Vec<u8>,
+    /// The service's clock.
+    pub(crate) date: Option<SystemTime>,
+}
+
+/// What goes to the service.
+#[derive(Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: &'a [u8],
+}
+
+pub(crate) struct Http {
+    agent: ureq::Agent,
+    account: String,
+    token: Token,
+}
+
+impl Http {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(TIMEOUT))
+            .user_agent(concat!("docent/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .into();
+        let account = format!("{}/accounts/{}", settings.api_base, settings.account_id);
+        Self { agent, account, token: settings.api_token.clone() }
+    }
+
+    /// Calls, and calls again after a pause while the failure may pass.
+    pub(crate) fn call(&self, method: &str, path: &str, body: Option<Body<'_>>) -> Result<Answer, ApiError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..RETRIES {
+            match self.call_once(method, path, body) {
+                Err(error) if error.may_pass => {
+                    let asked = error.retry_after.unwrap_or_default().min(MAX_PAUSE);
+                    std::thread::sleep(asked.max(pause.mul_f64(0.5 + fastrand::f64())));
+                    pause *= 2;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.call_once(method, path, body)
+    }
+
+    fn call_once(&self, method: &str, path: &str, body: Option<Body<'_>>) -> Result<Answer, ApiError> {
+        let call = format!("{method} {path}");
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.account))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.0));
+        let sent = match body {
+            Some(Body { kind, bytes }) => {
+                let request = request.header(header::CONTENT_TYPE, kind).body(bytes);
+                request.map_err(ureq::Error::from).and_then(|request| self.agent.run(request))
+            }
+            None => request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request)),
+        };
+        let mut response = sent.map_err(|error| unreachable(&call, &error))?;
+        let status = response.status().as_u16();
+        // An upsert's answer is small, an embedding call's is 50 vectors: a few megabytes at most.
+        let read = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec();
+        let body = read.map_err(|error| unreachable(&call, &error))?;
+        if (200..300).contains(&status) {
+            return Ok(Answer { body, date: date(response.headers(), header::DATE.as_str()) });
+        }
+        Err(failure(call, status, response.headers(), &body))
+    }
+
+    /// Calls, and opens the envelope `{success, result, errors}`.
+    pub(crate) fn result<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Body<'_>>,
+    ) -> Result<(T, Option<SystemTime>), ApiError> {
+        #[derive(Deserialize)]
+        struct Envelope<T> {
+            result: T,
+        }
+        let Answer { body, date } = self.call(method, path, body)?;
+        match serde_json::from_slice::<Envelope<T>>(&body) {
+            Ok(Envelope { result }) => Ok((result, date)),
+            Err(error) => {
+                Err(ApiError::answer(&format!("{method} {path}"), format!("the answer cannot be read: {error}")))
+            }
+        }
+    }
+}
+
+fn unreachable(call: &str, error: &ureq::Error) -> ApiError {
+    let refused = matches!(error, ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused);
+    let for_good = refused || matches!(error, ureq::Error::HostNotFound | ureq::Error::BadUri(_));
+    ApiError { may_pass: !for_good, ..ApiError::answer(call, format!("no answer: {error}")) }
+}
+
+/// Cloudflare's own client repeats after these; code 3036 is the daily allocation, which does not
+/// come back within minutes.
+fn failure(call: String, status: u16, headers: &HeaderMap, body: &[u8]) -> ApiError {
+    let AiError { code, message, .. } = AiError::read(status, body);
+    let passes = matches!(status, 408 | 409 | 429 | 500..) || code == Some(40_041);
+    let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
+        value.parse().map(Duration::from_secs).ok().or_else(|| httpdate::parse_http_date(value).ok().map(until))
+    });
+    ApiError { call, status: Some(status), code, message, retry_after, may_pass: passes && code != Some(3_036) }
+}
+
+fn date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
