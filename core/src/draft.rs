@@ -88,7 +88,7 @@ impl Draft {
             decoder.push(&bytes, |data| piece.read(data)).map_err(|error| unreadable(&error.to_string()))?;
             self.take(piece, reader).await?;
             if self.done {
-                // Whatever the connection does now, the answer is complete.
+                answer.complete();
                 return self.check_complete();
             }
         }

@@ -41,6 +41,10 @@ pub trait ByteStream {
     /// Whether the body is an event stream; a few models ignore `stream` and answer one JSON.
     fn is_event_stream(&self) -> bool;
 
+    /// The answer is complete, whatever the connection does. An answer that is dropped before is
+    /// broken off, so that nobody pays for words that nobody reads.
+    fn complete(&mut self);
+
     /// The next bytes; `None` at the end. `Err` when the connection broke or nothing came in time.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault>;
 }

@@ -18,7 +18,7 @@ use futures_util::future::{Either, join_all, select};
 use js_sys::futures::JsFuture;
 use js_sys::{Array, JSON, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
-use worker::{Date, Delay, Env, KvStore};
+use worker::{Delay, Env, KvStore};
 
 /// How long an isolate trusts the index record that it read, milliseconds. KV itself shows a new
 /// record elsewhere only after as long.
@@ -110,31 +110,39 @@ impl Doors {
         inputs: &str,
         route: Route<'_>,
         signal: &web_sys::AbortSignal,
-    ) -> Result<web_sys::Response, Fault> {
-        let ai = self.ai.as_ref().ok_or(Fault::NoBinding("AI"))?;
+    ) -> Result<web_sys::Response, JsValue> {
+        let ai = self.ai.as_ref().ok_or("there is no binding AI")?;
         let options = match route {
             Route::Direct => serde_json::json!({ "returnRawResponse": true }),
             Route::Gateway(id) => serde_json::json!({ "returnRawResponse": true, "gateway": { "id": id } }),
         };
-        let thrown = |error: JsValue| unreadable("Workers AI", &describe(&error));
-        let inputs = JSON::parse(inputs).map_err(thrown)?;
-        let options = JSON::parse(&options.to_string()).map_err(thrown)?;
-        Reflect::set(&options, &"signal".into(), signal).map_err(thrown)?;
-        let call = ai.run(model, &inputs, &options);
-        let answer = match select(Box::pin(call), Delay::from(Duration::from_millis(self.first_byte_ms))).await {
-            Either::Left((answer, _)) => answer.map_err(thrown)?,
-            Either::Right(_) => {
-                return Err(Fault::TimedOut { service: "Workers AI", ms: self.first_byte_ms });
-            }
-        };
-        let response: web_sys::Response = answer.dyn_into().map_err(|_| unreadable("Workers AI", "not a response"))?;
-        if response.ok() {
-            return Ok(response);
-        }
-        let body = response.text().map_err(thrown)?;
-        let body = JsFuture::from(body).await.map_err(thrown)?.as_string().unwrap_or_default();
-        Err(Fault::Ai(AiError::read(response.status(), body.as_bytes())))
+        let options = JSON::parse(&options.to_string())?;
+        Reflect::set(&options, &"signal".into(), signal)?;
+        ai.run(model, &JSON::parse(inputs)?, &options).await?.dyn_into()
     }
+
+    fn check_ai(&self) -> Result<(), Fault> {
+        self.ai.as_ref().map(|_| ()).ok_or(Fault::NoBinding("AI"))
+    }
+
+    fn timed_out(&self) -> Fault {
+        Fault::TimedOut { service: "Workers AI", ms: self.first_byte_ms }
+    }
+}
+
+/// The response, if it is a success; else what its body says.
+async fn accepted(response: web_sys::Response) -> Result<web_sys::Response, Fault> {
+    if response.ok() {
+        return Ok(response);
+    }
+    let body = JsFuture::from(response.text().map_err(thrown)?).await.map_err(thrown)?;
+    let body = body.as_string().unwrap_or_default();
+    Err(Fault::Ai(AiError::read(response.status(), body.as_bytes())))
+}
+
+/// What an AI call threw; with raw responses that is a lost connection or an answer unlike any.
+fn thrown(error: JsValue) -> Fault {
+    unreadable("Workers AI", &describe(&error))
 }
 
 fn kv_fault(error: worker::kv::KvError) -> Fault {
@@ -150,8 +158,10 @@ fn describe(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }
 
-fn abort_controller() -> Result<web_sys::AbortController, Fault> {
-    web_sys::AbortController::new().map_err(|error| unreadable("the runtime", &describe(&error)))
+/// Milliseconds as JavaScript has them; settings keep them far below 2^52.
+#[allow(clippy::cast_precision_loss)]
+fn ms(ms: u64) -> f64 {
+    ms as f64
 }
 
 impl Embed for Doors {
@@ -163,11 +173,12 @@ impl Embed for Doors {
             pooling: SPEC.pooling.to_owned(),
         };
         let inputs = serde_json::to_string(&inputs).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
-        let controller = abort_controller()?;
-        let response =
-            self.run(SPEC.model, &inputs, route, &controller.signal()).await.inspect_err(|_| controller.abort())?;
-        let thrown = |error: JsValue| unreadable("Workers AI", &format!("embedding: {}", describe(&error)));
-        let answer = JsFuture::from(response.json().map_err(thrown)?).await.map_err(thrown)?;
+        self.check_ai()?;
+        // The runtime's own timer covers the whole call.
+        let signal = web_sys::AbortSignal::timeout_with_f64(ms(self.first_byte_ms));
+        let late = |error: JsValue| if signal.aborted() { self.timed_out() } else { thrown(error) };
+        let response = accepted(self.run(SPEC.model, &inputs, route, &signal).await.map_err(late)?).await?;
+        let answer = JsFuture::from(response.json().map_err(thrown)?).await.map_err(late)?;
         let data: Array = Reflect::get(&answer, &"data".into())
             .and_then(JsCast::dyn_into)
             .map_err(|_| unreadable("Workers AI", "an embedding without data"))?;
@@ -216,54 +227,91 @@ impl Generate for Doors {
 
     async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<Body, Fault> {
         let inputs = serde_json::to_string(request).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
-        let controller = abort_controller()?;
-        let response =
-            self.run(model, &inputs, route, &controller.signal()).await.inspect_err(|_| controller.abort())?;
+        self.check_ai()?;
+        let mut watch = Watch::start(self.first_byte_ms, self.idle_ms)?;
+        let signal = watch.controller.signal();
+        let call = std::pin::pin!(self.run(model, &inputs, route, &signal));
+        let Some(response) = watch.over(call).await else { return Err(self.timed_out()) };
+        let response = accepted(response.map_err(thrown)?).await?;
         let content_type = response.headers().get("content-type").ok().flatten().unwrap_or_default();
         let event_stream = content_type.starts_with("text/event-stream");
         if !event_stream && !content_type.starts_with("application/json") {
-            controller.abort();
             return Err(unreadable("Workers AI", &format!("an answer of type {content_type}")));
         }
         let stream = response.body().ok_or_else(|| unreadable("Workers AI", "an answer without body"))?;
-        let reader = web_sys::ReadableStreamDefaultReader::new(&stream)
-            .map_err(|error| unreadable("Workers AI", &describe(&error)))?;
-        Ok(Body::new(reader, controller, event_stream, self.first_byte_ms, self.idle_ms))
+        let reader = web_sys::ReadableStreamDefaultReader::new(&stream).map_err(thrown)?;
+        Ok(Body { reader, event_stream, watch })
     }
 }
 
-/// The body of a chat answer, watched for stalls.
-pub(crate) struct Body {
-    reader: web_sys::ReadableStreamDefaultReader,
+/// Guards a call that may fall silent: before its first byte, and between two later ones.
+///
+/// One timer serves many waits, since a timer for each would cost more than what is waited for: when
+/// it rings too early it is set again for the rest.
+struct Watch {
     controller: web_sys::AbortController,
-    event_stream: bool,
-    /// Longest wait for the next bytes, milliseconds.
+    complete: bool,
+    /// Longest wait for what comes next, milliseconds.
     patience_ms: u64,
     idle_ms: u64,
-    heard_ms: u64,
-    /// One timer for many reads: a timer for each would cost more than the read.
+    heard_ms: f64,
     alarm: Delay,
 }
 
-impl Body {
-    fn new(
-        reader: web_sys::ReadableStreamDefaultReader,
-        controller: web_sys::AbortController,
-        event_stream: bool,
-        first_byte_ms: u64,
-        idle_ms: u64,
-    ) -> Self {
-        let alarm = Delay::from(Duration::from_millis(first_byte_ms));
-        let heard_ms = Date::now().as_millis();
-        Self { reader, controller, event_stream, patience_ms: first_byte_ms, idle_ms, heard_ms, alarm }
+impl Watch {
+    fn start(first_byte_ms: u64, idle_ms: u64) -> Result<Self, Fault> {
+        Ok(Self {
+            controller: web_sys::AbortController::new().map_err(thrown)?,
+            complete: false,
+            patience_ms: first_byte_ms,
+            idle_ms,
+            heard_ms: js_sys::Date::now(),
+            alarm: Delay::from(Duration::from_millis(first_byte_ms)),
+        })
+    }
+
+    /// The first byte is there: from now on pauses count.
+    fn begun(&mut self) {
+        if self.patience_ms != self.idle_ms {
+            self.patience_ms = self.idle_ms;
+            self.alarm = Delay::from(Duration::from_millis(self.idle_ms));
+        }
+    }
+
+    /// Waits for something, but not longer than patience lasts.
+    async fn over<F: Future + Unpin>(&mut self, mut awaited: F) -> Option<F::Output> {
+        loop {
+            match select(&mut awaited, &mut self.alarm).await {
+                Either::Left((heard, _)) => {
+                    self.heard_ms = js_sys::Date::now();
+                    return Some(heard);
+                }
+                Either::Right(_) => {
+                    let left_ms = ms(self.patience_ms) - (js_sys::Date::now() - self.heard_ms);
+                    if left_ms <= 0.0 {
+                        return None;
+                    }
+                    self.alarm = Delay::from(Duration::from_secs_f64(left_ms / 1000.0));
+                }
+            }
+        }
     }
 }
 
-impl Drop for Body {
+impl Drop for Watch {
     fn drop(&mut self) {
         // An answer that nobody reads further must not go on being written, and billed.
-        self.controller.abort();
+        if !self.complete {
+            self.controller.abort();
+        }
     }
+}
+
+/// The body of a chat answer.
+pub(crate) struct Body {
+    reader: web_sys::ReadableStreamDefaultReader,
+    event_stream: bool,
+    watch: Watch,
 }
 
 impl ByteStream for Body {
@@ -271,26 +319,18 @@ impl ByteStream for Body {
         self.event_stream
     }
 
+    fn complete(&mut self) {
+        self.watch.complete = true;
+    }
+
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
-        let mut read = JsFuture::from(self.reader.read());
-        loop {
-            match select(&mut read, &mut self.alarm).await {
-                Either::Left((chunk, _)) => {
-                    let chunk: Chunk =
-                        chunk.map_err(|error| unreadable("Workers AI", &describe(&error)))?.unchecked_into();
-                    self.heard_ms = Date::now().as_millis();
-                    self.patience_ms = self.idle_ms;
-                    return Ok(if chunk.done() { None } else { chunk.value().map(|bytes| bytes.to_vec()) });
-                }
-                Either::Right(_) => {
-                    let quiet_ms = Date::now().as_millis().saturating_sub(self.heard_ms);
-                    if quiet_ms >= self.patience_ms {
-                        return Err(Fault::TimedOut { service: "Workers AI", ms: self.patience_ms });
-                    }
-                    self.alarm = Delay::from(Duration::from_millis(self.patience_ms - quiet_ms));
-                }
-            }
-        }
+        let Some(chunk) = self.watch.over(JsFuture::from(self.reader.read())).await else {
+            return Err(Fault::TimedOut { service: "Workers AI", ms: self.watch.patience_ms });
+        };
+        self.watch.begun();
+        let chunk: Chunk = chunk.map_err(thrown)?.unchecked_into();
+        self.watch.complete = chunk.done();
+        Ok(if self.watch.complete { None } else { chunk.value().map(|bytes| bytes.to_vec()) })
     }
 }
 
@@ -352,8 +392,9 @@ impl Sessions for Doors {
 }
 
 impl Host for Doors {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a time after 1970
     fn now_ms(&self) -> u64 {
-        Date::now().as_millis()
+        js_sys::Date::now() as u64
     }
 
     fn unique_id(&self) -> String {

@@ -40,7 +40,7 @@ pub(crate) fn answer(
     context: &Context,
 ) -> worker::Result<Response> {
     let pipe = IdentityTransformStream::new();
-    let mut browser = Browser { writer: pipe.writable().get_writer()?, buffer: Vec::new(), left: false };
+    let mut browser = Browser { writer: pipe.writable().get_writer()?, buffer: Vec::new() };
     context.wait_until(async move {
         if let Ok(settings) = settings.as_ref() {
             answer::respond(&doors, settings, prepared, &mut browser).await;
@@ -55,28 +55,30 @@ pub(crate) fn answer(
         .stream(pipe.readable()))
 }
 
+thread_local! {
+    /// Handles the failure of a write, which only says that the reader has left.
+    static LEFT: Closure<dyn FnMut(JsValue)> = Closure::new(drop::<JsValue>);
+}
+
 /// The reader at the other end of the connection.
+///
+/// Writes are not waited for: an answer is short, so what a slow reader has not taken yet may wait
+/// in memory, and a reader that takes nothing must not keep the turn from being stored.
 struct Browser {
     writer: web_sys::WritableStreamDefaultWriter,
     buffer: Vec<u8>,
-    left: bool,
 }
 
 impl Browser {
-    async fn write(&mut self, bytes: &[u8]) {
-        if self.left {
-            return;
-        }
+    fn write(&self, bytes: &[u8]) {
         let written = self.writer.write_with_chunk(&Uint8Array::from(bytes));
-        self.left = JsFuture::from(written).await.is_err();
+        LEFT.with(|left| drop(written.catch(left)));
     }
 
-    async fn close(mut self) {
-        self.write(DONE).await;
-        if !self.left {
-            // A reader that leaves at the very end has missed nothing.
-            drop(JsFuture::from(self.writer.close()).await);
-        }
+    async fn close(self) {
+        self.write(DONE);
+        // A reader that leaves at the very end has missed nothing.
+        drop(JsFuture::from(self.writer.close()).await);
     }
 }
 
@@ -87,7 +89,7 @@ impl Reader for Browser {
         for part in parts {
             part.encode(&mut bytes);
         }
-        self.write(&bytes).await;
+        self.write(&bytes);
         self.buffer = bytes;
     }
 }
