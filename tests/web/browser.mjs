@@ -22,20 +22,3 @@ export async function violations(page) {
   const { violations: found } = await page.evaluate(() => window.axe.run(document));
   return found.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.flat().join(' ')}: ${node.failureSummary}`));
 }
-
-/** Runs named tests one after the other, prints each, and returns the exit code. */
-export async function run(tests) {
-  let failed = 0;
-  for (const [name, test] of tests) {
-    try {
-      const begin = Date.now();
-      await test();
-      console.log(`ok    ${name} (${((Date.now() - begin) / 1000).toFixed(1)} s)`);
-    } catch (error) {
-      failed += 1;
-      console.log(`FAIL  ${name}\n      ${String(error?.stack ?? error).replaceAll('\n', '\n      ')}`);
-    }
-  }
-  console.log(`${tests.length - failed} passed, ${failed} failed`);
-  return failed ? 1 : 0;
-}

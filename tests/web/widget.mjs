@@ -1,8 +1,9 @@
 // The widget in a real browser against a running bot, as the person in front of it sees it.
 // $ node tests/web/widget.mjs http://127.0.0.1:8787
 import assert from 'node:assert/strict';
-import { launch, run, violations } from './browser.mjs';
-import { HOSTILE, ORDINARY } from './hostile.mjs';
+import { launch, violations } from './browser.mjs';
+import { HOSTILE, ORDINARY } from './markdown.mjs';
+import { run } from './run.mjs';
 
 const base = (process.argv[2] ?? 'http://127.0.0.1:8787').replace(/\/$/, '');
 const QUESTION = 'What does docent ingest do?';
@@ -58,22 +59,29 @@ async function ask(page, question, count = 1) {
 }
 
 /** Has the page's next questions answered with `parts` by way of a stream cut into single bytes. */
-function answerWith(page, parts, { done = true, newline = '\r\n' } = {}) {
-  return page.evaluate(([data, nl]) => {
+function answerWith(page, parts, { done = true, ends = true, newline = '\r\n' } = {}) {
+  return page.evaluate(([data, nl, close]) => {
     const real = window.fetch;
     window.fetch = (url, init) => {
       if (!String(url).endsWith('/v1/chat')) return real(url, init);
       const bytes = new TextEncoder().encode(data.map((text) => `: comment${nl}data: ${text}${nl}${nl}`).join(''));
       let at = 0;
+      window.hungUp = false;
       const body = new ReadableStream({
+        start(controller) {
+          init.signal.addEventListener('abort', () => {
+            window.hungUp = true;
+            controller.error(init.signal.reason);
+          });
+        },
         pull(controller) {
           if (at < bytes.length) controller.enqueue(bytes.slice(at, ++at));
-          else controller.close();
+          else if (close) controller.close();
         },
       });
       return Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }));
     };
-  }, [[...parts.map((part) => JSON.stringify(part)), ...(done ? ['[DONE]'] : [])], newline]);
+  }, [[...parts.map((part) => JSON.stringify(part)), ...(done && ends ? ['[DONE]'] : [])], newline, ends]);
 }
 
 const START = { type: 'start', messageId: 'm1', messageMetadata: { trace_id: 't' } };
@@ -219,15 +227,20 @@ const tests = [
     assert.match(said[1], /^Answer: /);
   })],
 
-  ['Stop ends the answer, keeps what was said, and lets the next question through', () => visit('/', async (page) => {
+  ['Stop hangs up, keeps what was said, and lets the next question through', () => visit('/', async (page) => {
+    await input(page).waitFor();
+    await answerWith(page, [START, SOURCE, text('The beginning [1]')], { ends: false });
     await input(page).fill(QUESTION);
     await input(page).press('Enter');
-    await page.waitForFunction(() => document.querySelector('docent-chat').shadowRoot.querySelector('.answer')?.textContent.length > 5);
+    await answer(page).getByText('The beginning').waitFor();
+    assert.equal(await page.evaluate(() => window.hungUp), false);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByText('You stopped this answer.').waitFor();
-    assert.ok((await answer(page).innerText()).length > 0);
+    assert.equal(await page.evaluate(() => window.hungUp), true);
+    assert.equal(await answer(page).innerText(), 'The beginning 1');
+    await answerWith(page, [START, text('Next'), FINISH]);
     await ask(page, FOLLOW_UP, 2);
-    assert.equal(await page.getByRole('alert').count(), 0);
+    assert.equal(await answer(page).innerText(), 'Next');
   })],
 
   ['a failed answer says so in words, keeps what was said, and can be tried again', () => visit('/', async (page) => {

@@ -200,7 +200,9 @@
     const end = new RegExp(`^ {0,3}${open[2][0]}{${open[2].length},}[ \\t]*$`);
     let to = i + 1;
     while (to < lines.length && !end.test(lines[to])) to++;
-    const text = lines.slice(i + 1, to).map((line) => outdent(line, open[1].length)).join('\n');
+    let text = lines.slice(i + 1, to).map((line) => outdent(line, open[1].length)).join('\n');
+    // One that is not closed yet would show an empty line after each line that came.
+    if (to === lines.length) text = text.replace(/\n$/, '');
     return { kind: 'code', to: to + 1, language: open[3].trim().split(/\s/)[0], text };
   }
 
@@ -234,14 +236,15 @@
       const gap = item[3].length;
       const width = item[1].length + item[2].length + (gap > 4 || !lines[to].slice(item[0].length) ? 1 : gap);
       const inner = [lines[to].slice(width)];
+      let cut = width;
       for (to++; to < lines.length; to++) {
         const line = lines[to];
         const marker = isItem(line);
         // Models often indent a list inside "1." by two spaces where CommonMark asks for three.
-        const nested = marker && marker[1].length > item[1].length + 1 && kind(marker) !== kind(first);
+        if (marker && marker[1].length > item[1].length + 1 && kind(marker) !== kind(first)) cut = Math.min(cut, marker[1].length);
         const lazy = !blank(inner.at(-1)) && !marker && !interrupts(lines, to);
-        if (blank(line) || indent(line) >= width || nested || lazy) inner.push(outdent(line, width));
-        else break;
+        if (!blank(line) && indent(line) < cut && !lazy) break;
+        inner.push(outdent(line, cut));
       }
       const written = inner.length;
       while (inner.length > 1 && blank(inner.at(-1))) inner.pop();
@@ -251,6 +254,7 @@
       loose ||= inner.length < written && next && kind(next) === kind(first);
       items.push(blocks);
     }
+    while (blank(lines[to - 1])) to--; // or a list would hide the blank line that makes its parent loose
     return { kind: 'list', to, items, loose, start: /\d/.test(first[2]) ? parseInt(first[2], 10) : null };
   }
 
