@@ -62,7 +62,8 @@ impl ApiError {
     }
 
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self.status, Some(404 | 410)) && self.code != Some(7_003)
+        // 3000 is Vectorize's `vectorize.index.not_found`, whatever status carries it.
+        (matches!(self.status, Some(404 | 410)) || self.code == Some(3_000)) && self.code != Some(7_003)
     }
 
     /// Whether fewer or shorter texts might do: platform codes for a request that is too large, and

@@ -11,6 +11,7 @@ fn every_mistake_in_a_question_has_its_status_and_code() {
     let long = json!({ "message": "x".repeat(100 * 1024) }).to_string();
     let huge = json!({ "message": "x".repeat(300 * 1024) }).to_string();
     let forged = json!({ "message": "hi", "session": "s1.0123.99999999999.abcd" }).to_string();
+    bot.cloud.clear_requests();
     let cases = [
         ("{", 400, "bad_request"),
         ("\"hi\"", 400, "bad_request"),
@@ -120,7 +121,7 @@ fn what_a_visitor_or_a_document_says_cannot_speak_with_the_servers_voice() {
     });
     assert!(!text(&bot.stream(&body)).is_empty());
     let calls = bot.cloud.requests();
-    let chat = calls["calls"].as_array().unwrap().iter().find(|call| call["operation"] == "chat").unwrap();
+    let chat = calls["requests"].as_array().unwrap().iter().find(|call| call["operation"] == "chat").unwrap();
     let messages = chat["request"]["messages"].as_array().unwrap();
     let roles: Vec<&Value> = messages.iter().map(|message| &message["role"]).collect();
     assert_eq!(roles, ["system", "user"]);

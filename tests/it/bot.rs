@@ -5,8 +5,16 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use docent_ingest::report::Report;
+use docent_ingest::settings::{Given, Settings};
 use docent_local::{Cloud, CloudConfig, Workerd, WorkerdConfig, workerd};
 use serde_json::{Value, json};
+
+/// Where the documentation is said to be published.
+pub(crate) const DOCS_URL: &str = "https://docs.example/";
+
+/// Vectorize index and KV namespace that the Worker is bound to.
+pub(crate) const NAME: &str = "docent";
 
 /// The project's root.
 pub(crate) fn root() -> &'static Path {
@@ -50,9 +58,19 @@ impl Setup {
     }
 }
 
-/// Runs the ingest of a folder against the stand-in, as `docent ingest` does.
-pub(crate) fn ingest(cloud: &Cloud, docs: &Path) -> Value {
-    crate::ingest::run(cloud, docs, "https://docs.example/").unwrap()
+/// Ingests a folder, as `docent ingest` does.
+pub(crate) fn ingest(cloud: &Cloud, docs: &Path) -> Report {
+    let settings = Settings::new(Given {
+        paths: vec![docs.to_owned()],
+        base_url: Some(DOCS_URL.to_owned()),
+        index: Some(NAME.to_owned()),
+        kv_id: Some(NAME.to_owned()),
+        api_base: Some(cloud.api_base()),
+        account_id: Some("local".to_owned()),
+        api_token: Some("local".to_owned()),
+        ..Given::default()
+    });
+    docent_ingest::run::run(&settings.unwrap(), &|_, _, _| {}).unwrap()
 }
 
 /// A running bot; it ends with the value.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Command;
 
-use crate::bot::root;
+use crate::bot::{Setup, root};
 
 /// Largest Worker, bytes of its WebAssembly after gzip. Start-up time grows with it.
 const MAX_WASM_GZIP: usize = 300 * 1024;
@@ -11,17 +11,20 @@ const MAX_WASM_GZIP: usize = 300 * 1024;
 /// Largest widget, bytes after gzip.
 const MAX_WIDGET_GZIP: usize = 12 * 1024;
 
-fn gzip(path: &str) -> usize {
-    let bytes = std::fs::read(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+fn gzip(bytes: &[u8]) -> usize {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&bytes).unwrap();
+    encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap().len()
 }
 
 #[test]
 fn worker_and_widget_stay_small() {
-    let (wasm, widget) = (gzip("worker/build/index_bg.wasm"), gzip("worker/widget/widget.js"));
+    let wasm = gzip(&std::fs::read(root().join("worker/build/index_bg.wasm")).unwrap());
     assert!(wasm <= MAX_WASM_GZIP, "the Worker has {wasm} bytes");
+    let bot = Setup { docs: None, ..Setup::default() }.start();
+    let widget = bot.get("/widget.js");
+    assert_eq!(widget.headers["content-type"], "text/javascript; charset=utf-8");
+    let widget = gzip(widget.body.as_bytes());
     assert!(widget <= MAX_WIDGET_GZIP, "the widget has {widget} bytes");
 }
 

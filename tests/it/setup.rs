@@ -92,7 +92,7 @@ fn put_index(bot: &Bot, record: &str) {
     let url = format!(
         "{}/accounts/local/storage/kv/namespaces/{}/values/{INDEX_KEY}",
         bot.cloud.api_base(),
-        docent_local::KV_NAMESPACE
+        crate::bot::NAME
     );
     let response = ureq::put(&url).header("authorization", "Bearer local").send(record).unwrap();
     assert_eq!(response.status(), 200);

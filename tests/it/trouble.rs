@@ -72,7 +72,10 @@ fn a_failure_of_the_model_leaves_the_pages_in_a_stream_as_well() {
 
 #[test]
 fn an_answer_that_breaks_off_keeps_what_was_said_and_says_so() {
-    let bot = bot();
+    // Words leave one by one: of a connection that is lost, what was not yet read is lost with it.
+    let mut setup = Setup::default().var("IDLE_MS", "300");
+    setup.cloud.token_delay = std::time::Duration::from_millis(20);
+    let bot = setup.start();
     let whole = bot.ask(QUESTION, None)["answer"].as_str().unwrap().to_owned();
     let cases = [
         ("cut in half", json!({ "cut_after_events": 4 })),
