@@ -4,6 +4,7 @@ use docent_core::workers_ai::{Message, Usage};
 use tokio::sync::mpsc;
 
 use crate::extractive::Extractive;
+use crate::llm::Llm;
 use crate::refusal::Refusal;
 
 /// A chat call as answerers see it.
@@ -33,6 +34,7 @@ pub(crate) enum Piece {
 #[derive(Debug)]
 pub(crate) enum Answerer {
     Extractive(Extractive),
+    Llm(Llm),
 }
 
 impl Answerer {
@@ -40,6 +42,7 @@ impl Answerer {
     pub(crate) async fn start(&self, prompt: Prompt) -> Result<mpsc::Receiver<Piece>, Refusal> {
         match self {
             Self::Extractive(extractive) => Ok(extractive.start(prompt)),
+            Self::Llm(llm) => llm.start(prompt).await,
         }
     }
 
@@ -50,6 +53,7 @@ impl Answerer {
                 "docent-local/extractive, sentences of the documentation: NOT a language model (--llm gives it one)"
                     .to_owned()
             }
+            Self::Llm(llm) => llm.name(),
         }
     }
 
@@ -57,6 +61,7 @@ impl Answerer {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Extractive(_) => "docent-local/extractive".to_owned(),
+            Self::Llm(llm) => llm.name(),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::cloud::CloudConfig;
+use crate::cloud::{CloudConfig, LlmConfig};
+use crate::llm::KEY_VARIABLE;
 
 /// docent on a laptop: Workers AI, Vectorize and KV on loopback, and the Worker in front of them.
 #[derive(Debug, Parser)]
@@ -49,6 +50,20 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
+    /// Markdown to show as pages below http://127.0.0.1:<cloud-port>/docs/, so that sources can be clicked.
+    #[arg(long, value_name = "DIR")]
+    pub docs: Option<PathBuf>,
+
+    /// Server with OpenAI's chat API that writes the answers, such as http://127.0.0.1:11434/v1 (Ollama).
+    ///
+    /// A key, if it wants one, is read from DOCENT_LLM_KEY.
+    #[arg(long, value_name = "URL")]
+    pub llm: Option<String>,
+
+    /// Model to ask of that server.
+    #[arg(long, value_name = "NAME", default_value = "llama3.1:8b", requires = "llm")]
+    pub llm_model: String,
+
     /// AI Gateway that exists beside `default`; may be given again.
     #[arg(long, value_name = "ID")]
     pub gateway: Vec<String>,
@@ -86,6 +101,12 @@ impl Serve {
             visibility_delay: Duration::from_millis(self.visibility_delay_ms),
             token_delay: Duration::from_millis(self.token_delay_ms),
             gateways: self.gateway.clone(),
+            docs: self.docs.clone(),
+            llm: self.llm.clone().map(|url| LlmConfig {
+                url,
+                model: self.llm_model.clone(),
+                key: std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty()),
+            }),
             limit_kv_writes: !self.unlimited_kv_writes,
             family_shapes: true,
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Response, header};
+use axum::http::{Response, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, put};
 use docent_core::vectorize::MAX_UPSERT_BYTES;
@@ -28,6 +28,9 @@ use crate::extractive::Extractive;
 use crate::faults::{Fault, Faults};
 use crate::journal::Journal;
 use crate::kv::Kv;
+use crate::llm::Llm;
+use crate::pages::Pages;
+use crate::ports::LocalPorts;
 use crate::rest;
 use crate::services::{DropConnection, Services, json_response, typed_response};
 use crate::store::Store;
@@ -53,8 +56,23 @@ pub struct CloudConfig {
     pub gateways: Vec<String>,
     /// Whether a key takes one write a second only, as the platform has it.
     pub limit_kv_writes: bool,
+    /// Folder of Markdown shown below `/docs/`.
+    pub docs: Option<PathBuf>,
+    /// Server that writes the answers; the extractive answerer when absent.
+    pub llm: Option<LlmConfig>,
     /// Whether models of the gemma-4, glm, qwen3 and gpt-oss families answer in OpenAI's shape.
     pub family_shapes: bool,
+}
+
+/// A server with `OpenAI`'s chat API.
+#[derive(Debug, Clone)]
+pub struct LlmConfig {
+    /// Address up to `/v1`.
+    pub url: String,
+    /// Model to ask of it.
+    pub model: String,
+    /// Key, if it wants one.
+    pub key: Option<String>,
 }
 
 impl Default for CloudConfig {
@@ -65,6 +83,8 @@ impl Default for CloudConfig {
             visibility_delay: Duration::from_millis(300),
             token_delay: Duration::ZERO,
             gateways: Vec::new(),
+            docs: None,
+            llm: None,
             limit_kv_writes: true,
             family_shapes: true,
         }
@@ -154,6 +174,13 @@ impl Cloud {
         self.services.journal.clear();
     }
 
+    /// The doors of the question flow, opened by this cloud without a Worker: `index` is the
+    /// Vectorize index, `sessions` the KV namespace.
+    pub fn ports(&self, index: &str, sessions: &str) -> Option<LocalPorts> {
+        let runtime = self.runtime.as_ref()?.handle().clone();
+        Some(LocalPorts::new(router(Arc::clone(&self.services)), runtime, index, sessions))
+    }
+
     /// Sets the cloud's clock forward: expiry, visibility and write limits follow it.
     pub fn advance_clock(&self, by: Duration) {
         self.services.clock.advance(by);
@@ -174,16 +201,24 @@ fn services(config: &CloudConfig) -> Result<Services, String> {
     Ok(Services {
         ai: Ai {
             embedder: Arc::new(Embedder::Lexical),
-            answerer: Answerer::Extractive(Extractive { token_delay: config.token_delay }),
+            answerer: answerer(config),
             gateways: config.gateways.clone(),
             family_shapes: config.family_shapes,
         },
         vectorize: Vectorize::open(Arc::clone(&store), Arc::clone(&clock), config.visibility_delay)?,
         kv: Kv::new(store, Arc::clone(&clock), config.limit_kv_writes),
+        pages: config.docs.as_deref().map(Pages::open).transpose()?,
         faults: Faults::default(),
         journal: Journal::default(),
         clock,
     })
+}
+
+fn answerer(config: &CloudConfig) -> Answerer {
+    match &config.llm {
+        Some(LlmConfig { url, model, key }) => Answerer::Llm(Llm::new(url, model, key.clone())),
+        None => Answerer::Extractive(Extractive { token_delay: config.token_delay }),
+    }
 }
 
 fn router(services: Arc<Services>) -> Router {
@@ -191,6 +226,8 @@ fn router(services: Arc<Services>) -> Router {
         .route("/", get(status))
         .route("/__docent/faults", put(set_faults).get(list_faults).delete(clear_faults))
         .route("/__docent/requests", get(list_requests).delete(clear_requests))
+        .route("/docs/", get(docs))
+        .route("/docs/{*path}", get(docs))
         .nest("/client/v4/accounts/{account}", rest::routes())
         .layer(from_fn_with_state(Arc::clone(&services), gate))
         .with_state(services)
@@ -251,6 +288,13 @@ async fn accept(listener: TcpListener, router: Router) -> Infallible {
 async fn status(State(services): State<Arc<Services>>) -> Response<Body> {
     let (embedder, answerer) = (services.ai.embedder.name(), services.ai.answerer.name());
     json_response(200, json!({ "service": "docent-local", "embedder": embedder, "answerer": answerer }).to_string())
+}
+
+async fn docs(State(services): State<Arc<Services>>, uri: Uri) -> Response<Body> {
+    match &services.pages {
+        Some(pages) => pages.answer(uri.path().strip_prefix("/docs/").unwrap_or_default()),
+        None => typed_response(404, "text/plain", "no documentation is shown here; start with --docs FOLDER\n"),
+    }
 }
 
 async fn set_faults(State(services): State<Arc<Services>>, body: Bytes) -> Response<Body> {

@@ -14,6 +14,9 @@ mod filter;
 mod journal;
 mod kv;
 mod lexical;
+mod llm;
+mod pages;
+pub mod ports;
 mod refusal;
 mod rest;
 pub mod serve;
@@ -22,6 +25,6 @@ mod store;
 mod vectorize;
 pub mod workerd;
 
-pub use cloud::{Cloud, CloudConfig, StartError};
+pub use cloud::{Cloud, CloudConfig, LlmConfig, StartError};
 pub use faults::{Canned, Fault};
 pub use workerd::{Module, Workerd, WorkerdConfig, WorkerdError};

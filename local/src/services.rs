@@ -13,6 +13,7 @@ use crate::events;
 use crate::faults::{Canned, Fault, Faults};
 use crate::journal::{Call, Journal};
 use crate::kv::Kv;
+use crate::pages::Pages;
 use crate::refusal::Refusal;
 use crate::vectorize::Vectorize;
 
@@ -23,6 +24,7 @@ pub(crate) struct Services {
     pub(crate) ai: Ai,
     pub(crate) vectorize: Vectorize,
     pub(crate) kv: Kv,
+    pub(crate) pages: Option<Pages>,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
 }

@@ -1,0 +1,333 @@
+//! The doors of the question flow, opened by the stand-in itself: the flow runs natively, in one
+//! process, over the same services that workerd talks to.
+//!
+//! Calls are written in the wire of the bindings and go through the same router, only not through a
+//! socket. So limits, error codes, faults and the log hold here too, without a second copy of them.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::{Body, BodyDataStream, to_bytes};
+use axum::http::{Method, Request, Response, header};
+use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
+use docent_core::ports::{ByteStream, Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::session::{Turn, prefix};
+use docent_core::vectorize::{Match, Matches, QueryOptions};
+use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
+use futures_util::future::try_join_all;
+use futures_util::stream::StreamExt as _;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tower_service::Service as _;
+
+use crate::bindings::HEADER;
+use crate::clock::random_hex;
+use crate::services::DropConnection;
+
+/// Largest answer that is read whole.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// Most keys of one bulk get (KV platform limits).
+const MAX_BULK_KEYS: usize = 100;
+
+/// All doors, with the patience of a Worker.
+#[derive(Debug)]
+pub struct LocalPorts {
+    router: Router,
+    /// Where timers and answers run; the caller's executor may be any.
+    runtime: Handle,
+    index: String,
+    sessions: String,
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Longest wait for a model to begin.
+    pub first_byte: Duration,
+    /// Longest pause within an answer.
+    pub idle: Duration,
+}
+
+impl LocalPorts {
+    pub(crate) fn new(router: Router, runtime: Handle, index: &str, sessions: &str) -> Self {
+        Self {
+            router,
+            runtime,
+            index: index.to_owned(),
+            sessions: sessions.to_owned(),
+            lines: Arc::default(),
+            first_byte: Duration::from_secs(20),
+            idle: Duration::from_secs(15),
+        }
+    }
+
+    /// What the flow logged.
+    pub fn logged(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn call(&self, service: &'static str, request: Request<Body>) -> Result<Response<Body>, Fault> {
+        let mut router = self.router.clone();
+        let answer = self.runtime.spawn(async move { router.call(request).await });
+        let gone = |message: String| Fault::Unreadable { service, message };
+        let response = answer.await.map_err(|error| gone(error.to_string()))?;
+        let response = response.map_err(|never| match never {})?;
+        match response.extensions().get::<DropConnection>() {
+            Some(_) => Err(gone("the connection was closed without an answer".to_owned())),
+            None => Ok(response),
+        }
+    }
+
+    async fn run_model(&self, model: &str, inputs: &Value, route: Route<'_>) -> Result<Response<Body>, Fault> {
+        let service = "Workers AI";
+        let (path, options) = match route {
+            Route::Direct => ("/run?version=3", json!({})),
+            Route::Gateway(id) => ("/ai-gateway/run?version=3", json!({ "gateway": { "id": id } })),
+        };
+        let request = Request::post(path)
+            .header(HEADER, "ai")
+            .header(header::HOST, "workers-binding.ai")
+            .header("cf-consn-model-id", model)
+            .body(Body::from(json!({ "inputs": inputs, "options": options }).to_string()));
+        let request = request.map_err(|error| unreadable(service, &error))?;
+        let limit = {
+            // Timers belong to the runtime that they are made in.
+            let _inside = self.runtime.enter();
+            tokio::time::timeout(self.first_byte, self.call(service, request))
+        };
+        let response = limit.await.map_err(|_| timed_out(service, self.first_byte))??;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body =
+            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
+        Err(Fault::Ai(AiError::read(status, &body)))
+    }
+
+    async fn kv(&self, method: Method, path: &str, body: String) -> Result<Option<Vec<u8>>, Fault> {
+        let verb = method.clone();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HEADER, format!("kv:{}", self.sessions))
+            .header(header::HOST, "fake-host")
+            .body(Body::from(body))
+            .map_err(|error| Fault::Kv(error.to_string()))?;
+        let response = self.call("KV", request).await.map_err(|fault| Fault::Kv(fault.to_string()))?;
+        let status = response.status();
+        if status.as_u16() == 404 {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(Fault::Kv(format!("KV {verb} failed: {status}")));
+        }
+        let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
+        body.map(|bytes| Some(bytes.to_vec())).map_err(|error| Fault::Kv(error.to_string()))
+    }
+
+    async fn keys(&self, session: &str, limit: usize) -> Result<(Vec<String>, bool), Fault> {
+        let prefix = utf8_percent_encode(&prefix(session), NON_ALPHANUMERIC).to_string();
+        let path = format!("/?key_count_limit={limit}&prefix={prefix}");
+        let body = self.kv(Method::GET, &path, String::new()).await?.unwrap_or_default();
+        let page: KeyPage = read_kv(&body)?;
+        Ok((page.keys.into_iter().map(|key| key.name).collect(), page.list_complete))
+    }
+}
+
+#[derive(Deserialize)]
+struct KeyPage {
+    keys: Vec<Key>,
+    list_complete: bool,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    name: String,
+}
+
+fn read_kv<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|error| Fault::Kv(error.to_string()))
+}
+
+fn key_path(key: &str) -> String {
+    format!("/{}?urlencoded=true", utf8_percent_encode(key, NON_ALPHANUMERIC))
+}
+
+fn unreadable(service: &'static str, error: &dyn std::fmt::Display) -> Fault {
+    Fault::Unreadable { service, message: error.to_string() }
+}
+
+fn timed_out(service: &'static str, limit: Duration) -> Fault {
+    Fault::TimedOut { service, ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
+}
+
+impl Embed for LocalPorts {
+    type Vector = Vec<f32>;
+
+    async fn embed(&self, texts: &[&str], route: Route<'_>) -> Result<Vec<Vec<f32>>, Fault> {
+        let service = "Workers AI";
+        let text = texts.iter().map(|text| (*text).to_owned()).collect();
+        let inputs = json!(EmbedRequest { text, pooling: SPEC.pooling.to_owned() });
+        let response = self.run_model(SPEC.model, &inputs, route).await?;
+        let body =
+            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
+        let answer: EmbedResponse = serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))?;
+        if answer.data.len() == texts.len() && answer.data.iter().all(|vector| vector.len() == SPEC.dimensions) {
+            return Ok(answer.data);
+        }
+        Err(unreadable(service, &format!("not {} vectors of {} numbers", texts.len(), SPEC.dimensions)))
+    }
+}
+
+impl Search for LocalPorts {
+    type Vector = Vec<f32>;
+
+    async fn search(&self, vectors: &[Vec<f32>], options: &QueryOptions) -> Result<Vec<Vec<Match>>, Fault> {
+        try_join_all(vectors.iter().map(|vector| self.search_one(vector, options))).await
+    }
+}
+
+impl LocalPorts {
+    async fn search_one(&self, vector: &[f32], options: &QueryOptions) -> Result<Vec<Match>, Fault> {
+        let service = "Vectorize";
+        let mut query = json!(options);
+        if let Some(query) = query.as_object_mut() {
+            query.insert("vector".to_owned(), json!(vector));
+        }
+        let request = Request::post("/query")
+            .header(HEADER, format!("vectorize:{}", self.index))
+            .header(header::HOST, "vector-search")
+            .body(Body::from(query.to_string()))
+            .map_err(|error| unreadable(service, &error))?;
+        let response = self.call(service, request).await?;
+        let status = response.status();
+        let body =
+            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
+        if status.as_u16() != 200 {
+            return Err(vectorize_fault(status.as_u16(), &body));
+        }
+        let found: Matches = serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))?;
+        Ok(found.matches)
+    }
+}
+
+fn vectorize_fault(status: u16, body: &[u8]) -> Fault {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let code = body.get("code").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
+    let message = body.get("error").and_then(Value::as_str).map_or_else(|| format!("Status + {status}"), str::to_owned);
+    Fault::Vectorize { code, message: format!("VECTOR_QUERY_ERROR: {message}") }
+}
+
+impl Generate for LocalPorts {
+    type Answer = LocalAnswer;
+
+    async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<LocalAnswer, Fault> {
+        let response = self.run_model(model, &json!(request), route).await?;
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let event_stream = kind.starts_with("text/event-stream");
+        if !event_stream && !kind.starts_with("application/json") {
+            return Err(unreadable("Workers AI", &format!("an answer of type {kind}")));
+        }
+        Ok(LocalAnswer {
+            event_stream,
+            body: Box::pin(response.into_body().into_data_stream()),
+            runtime: self.runtime.clone(),
+            patience: self.first_byte,
+            idle: self.idle,
+        })
+    }
+}
+
+/// An answer while it comes. Dropping it ends it.
+#[derive(Debug)]
+pub struct LocalAnswer {
+    event_stream: bool,
+    body: Pin<Box<BodyDataStream>>,
+    runtime: Handle,
+    patience: Duration,
+    idle: Duration,
+}
+
+impl ByteStream for LocalAnswer {
+    fn is_event_stream(&self) -> bool {
+        self.event_stream
+    }
+
+    // Dropping the body is all that ends an answer here, and an answer that is over does not mind.
+    fn complete(&mut self) {}
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let service = "Workers AI";
+        let limit = {
+            let _inside = self.runtime.enter();
+            tokio::time::timeout(self.patience, self.body.next())
+        };
+        let next = limit.await.map_err(|_| timed_out(service, self.patience))?;
+        self.patience = self.idle;
+        next.transpose().map(|bytes| bytes.map(|bytes| bytes.to_vec())).map_err(|error| unreadable(service, &error))
+    }
+}
+
+impl Sessions for LocalPorts {
+    async fn index(&self) -> Result<Option<IndexRecord>, Fault> {
+        let found = self.kv(Method::GET, &key_path(INDEX_KEY), String::new()).await?;
+        found.map(|body| read_kv(&body)).transpose()
+    }
+
+    async fn turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>, Fault> {
+        let (mut keys, _) = self.keys(session, limit.min(MAX_BULK_KEYS)).await?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        keys.reverse(); // keys sort newest first
+        let body = self.kv(Method::POST, "/bulk/get", json!({ "keys": keys }).to_string()).await?.unwrap_or_default();
+        let mut values: HashMap<String, Option<String>> = read_kv(&body)?;
+        let texts = keys.iter().filter_map(|key| values.remove(key).flatten());
+        Ok(texts.filter_map(|text| serde_json::from_str(&text).ok()).collect())
+    }
+
+    async fn append(&self, session: &str, turn: &Turn, ttl_seconds: u64) -> Result<(), Fault> {
+        let mut path = key_path(&turn.key(session));
+        let _ = write!(path, "&expiration_ttl={ttl_seconds}");
+        self.kv(Method::PUT, &path, json!(turn).to_string()).await.map(drop)
+    }
+
+    async fn forget(&self, session: &str) -> Result<(), Fault> {
+        loop {
+            let (keys, complete) = self.keys(session, 1_000).await?;
+            for key in keys {
+                self.kv(Method::DELETE, &key_path(&key), String::new()).await?;
+            }
+            if complete {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Host for LocalPorts {
+    fn now_ms(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn unique_id(&self) -> String {
+        random_hex::<16>()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        let sleep = {
+            let _inside = self.runtime.enter();
+            tokio::time::sleep(Duration::from_millis(ms))
+        };
+        sleep.await;
+    }
+
+    fn log(&self, line: &str) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+    }
+}
