@@ -122,7 +122,7 @@ fn what_a_visitor_or_a_document_says_cannot_speak_with_the_servers_voice() {
     assert!(!text(&bot.stream(&body)).is_empty());
     let calls = bot.cloud.requests();
     let chat = calls["requests"].as_array().unwrap().iter().find(|call| call["operation"] == "chat").unwrap();
-    let messages = chat["request"]["messages"].as_array().unwrap();
+    let messages = chat["request"]["inputs"]["messages"].as_array().unwrap();
     let roles: Vec<&Value> = messages.iter().map(|message| &message["role"]).collect();
     assert_eq!(roles, ["system", "user"]);
     assert!(!messages[0]["content"].as_str().unwrap().contains("pirate"));

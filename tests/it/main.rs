@@ -13,6 +13,7 @@ mod bad_input; // what a visitor can send
 mod setup; // what an operator can leave out or get wrong
 mod trouble; // what services can do
 
+mod conformance; // the same flow over both implementations of its ports
 mod ingest; // the index in step with the documents
 
 mod deployment; // what goes to Cloudflare
