@@ -26,8 +26,10 @@ hash_stdin() {
 as_root() {
   if [ "$(id -u)" = 0 ]; then
     "$@"
+  elif sudo -n true 2>/dev/null; then
+    sudo -n "$@"
   else
-    sudo -n "$@" || die "root is needed: run 'sudo $*', then start again"
+    die "this needs root: run 'sudo $*', then start again"
   fi
 }
 

@@ -14,11 +14,10 @@ ensure_wasm_toolchain() {
   default_rustc_has_wasm && return
   sysroot_is_current && return
   say "adding the Rust target $wasm_target"
+  local complaint
   # The limit is for networks that swallow packets instead of refusing them.
-  if command -v rustup >/dev/null && limited 300 rustup -q target add $wasm_target && default_rustc_has_wasm; then
-    return
-  fi
-  say "rustup could not add $wasm_target: using the distribution's compiler for the Worker"
+  complaint=$(limited 300 rustup -q target add $wasm_target 2>&1) && default_rustc_has_wasm && return
+  say "rustup could not add it (${complaint%%$'\n'*}): using the distribution's compiler for the Worker"
   [ -e /usr/lib/rustlib/src/rust/library/Cargo.lock ] && [ -x /usr/bin/rustc ] ||
     install_packages "a Rust compiler with the sources of its standard library" rustc-web rust-web-src
   # An upgrade of the packages replaces the compiler, so the old library is of no use.

@@ -1,0 +1,54 @@
+# Everything is here and runs without a question: `make` lists it.
+
+DOCS ?= docs
+PORT ?= 8787
+CLOUD_PORT ?= 8788
+BASE_URL ?= http://127.0.0.1:$(CLOUD_PORT)/docs/
+
+.PHONY: help run test fmt lint bench clean
+
+help:
+	@echo "make run     answer from DOCS=$(DOCS) on http://127.0.0.1:$(PORT)/"
+	@echo "             LLM=<url>       an OpenAI-compatible server writes the answers"
+	@echo "             MODEL=<folder>  a BERT embedding model finds the pages"
+	@echo "             BASE_URL=<url>  where the pages are published; default: served by this machine"
+	@echo "             PORT=<n> CLOUD_PORT=<n>  other ports than 8787 and 8788"
+	@echo "make test    test and lint everything, as CI does"
+	@echo "make fmt     format the code"
+	@echo "make lint    check formatting, clippy and rustdoc"
+	@echo "make bench   measure CPU per chat turn beside two other Workers"
+	@echo "make clean   remove everything that was built, installed or kept in this folder"
+
+run:
+	@scripts/setup.sh run
+	@scripts/build-worker.sh
+	@cargo build --quiet -p docent-ingest -p docent-local $(if $(MODEL),--features docent-local/bert)
+	@target/debug/docent-local serve --worker worker/build --docs "$(DOCS)" --state .docent/state \
+	  --port $(PORT) --cloud-port $(CLOUD_PORT) \
+	  $(if $(LLM),--llm "$(LLM)") $(if $(MODEL),--model "$(MODEL)") \
+	  -- target/debug/docent ingest "$(DOCS)" --base-url "$(BASE_URL)"
+
+# Lints last: a test that fails is the news to hear first.
+test:
+	@scripts/setup.sh test
+	scripts/build-worker.sh
+	cargo test --workspace --exclude docent-worker
+	@$(MAKE) --no-print-directory lint
+
+fmt:
+	cargo fmt --all
+
+lint:
+	@scripts/setup.sh lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/clippy-worker.sh
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --workspace
+
+bench:
+	@scripts/setup.sh run
+	scripts/build-worker.sh
+	cargo bench -p docent-tests
+
+clean:
+	rm -rf target worker/build node_modules .docent .wrangler
