@@ -22,6 +22,7 @@ mod rest;
 pub mod serve;
 mod services;
 mod store;
+mod units;
 mod vectorize;
 pub mod workerd;
 
