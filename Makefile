@@ -22,7 +22,7 @@ help:
 run:
 	@scripts/setup.sh run
 	@scripts/build-worker.sh
-	@cargo build --quiet -p docent-ingest -p docent-local $(if $(MODEL),--features docent-local/bert)
+	@cargo build -p docent-ingest -p docent-local $(if $(MODEL),--features docent-local/bert)
 	@target/debug/docent-local serve --worker worker/build --docs "$(DOCS)" --state .docent/state \
 	  --port $(PORT) --cloud-port $(CLOUD_PORT) \
 	  $(if $(LLM),--llm "$(LLM)") $(if $(MODEL),--model "$(MODEL)") \
