@@ -3,6 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Everything that set-up builds lives here: nothing global, `make clean` removes it.
+# shellcheck disable=SC2034 # used where this is sourced
 tools=$root/.docent/tools
 
 say() { printf 'docent: %s\n' "$*"; }
@@ -23,15 +24,9 @@ hash_stdin() {
 }
 
 # Never asks for a password: set-up also runs where nobody can answer.
-as_root() {
-  if [ "$(id -u)" = 0 ]; then
-    "$@"
-  elif sudo -n true 2>/dev/null; then
-    sudo -n "$@"
-  else
-    die "this needs root: run 'sudo $*', then start again"
-  fi
-}
+can_be_root() { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 # install_packages <what for> <package>...
 install_packages() {
@@ -39,6 +34,8 @@ install_packages() {
   shift
   command -v apt-get >/dev/null ||
     die "$what is missing and there is no apt-get here: install it by hand (Debian calls it: $*), then start again"
+  can_be_root ||
+    die "$what needs root to be installed: run 'sudo apt-get install --no-install-recommends $*', then start again"
   say "installing $what from the distribution: $*"
   if [ -z "${package_lists_are_fresh:-}" ]; then
     as_root apt-get -qq update || die "apt-get update failed: check the package sources of this machine"

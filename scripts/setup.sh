@@ -31,14 +31,14 @@ one_at_a_time() {
 
 ensure_compiler() {
   command -v cargo >/dev/null || die "cargo is missing: install Rust through rustup (https://rustup.rs), then start again"
-  command -v cc >/dev/null || install_packages "a C compiler, which links Rust programs," gcc libc6-dev
+  command -v cc >/dev/null || install_packages "a C compiler, which links Rust programs" gcc libc6-dev
 }
 
 ensure_linters() {
-  cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || {
+  if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     say "adding clippy and rustfmt"
     rustup -q component add clippy rustfmt
-  }
+  fi
   # The distribution's compiler needs its own clippy (see scripts/clippy-worker.sh).
   default_rustc_has_wasm || [ -x /usr/bin/clippy-driver ] ||
     install_packages "the lints of the distribution's compiler" rust-web-clippy
@@ -61,7 +61,7 @@ ensure_worker_tools() {
   wanted="worker-build@$(locked_version worker) wasm-bindgen-cli@$(locked_version wasm-bindgen)"
   [ -e "$tools/installed" ] && [ "$(cat "$tools/installed")" = "$wanted" ] && return
   pkg-config --exists openssl 2>/dev/null ||
-    [ "$(uname)" != Linux ] || install_packages "OpenSSL's headers, for worker-build," pkg-config libssl-dev
+    [ "$(uname)" != Linux ] || install_packages "OpenSSL's headers for worker-build" pkg-config libssl-dev
   say "building $wanted (about three minutes, once)"
   # Small tools that run for seconds: compile time counts, their speed does not. Dependencies are shared.
   # shellcheck disable=SC2086 # two words on purpose
@@ -77,7 +77,7 @@ ensure_browser() {
   for name in chromium chromium-browser google-chrome google-chrome-stable; do
     command -v $name >/dev/null && return
   done
-  install_packages "a browser, for the tests of the widget," chromium
+  install_packages "a browser for the tests of the widget" chromium
 }
 
 main "$@"

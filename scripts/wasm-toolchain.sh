@@ -4,7 +4,7 @@
 # and the sources of its standard library (not built for wasm), and the sysroot below is made of them:
 # the library built here once, everything else linked. Native builds, lints and formatting
 # stay on the rustup toolchain in both cases.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # root and tools come from common.sh
 
 wasm_target=wasm32-unknown-unknown
 wasm_sysroot=$tools/wasm-sysroot
@@ -18,8 +18,9 @@ ensure_wasm_toolchain() {
   # The limit is for networks that swallow packets instead of refusing them.
   complaint=$(limited 300 rustup -q target add $wasm_target 2>&1) && default_rustc_has_wasm && return
   say "rustup could not add it (${complaint%%$'\n'*}): using the distribution's compiler for the Worker"
-  [ -e /usr/lib/rustlib/src/rust/library/Cargo.lock ] && [ -x /usr/bin/rustc ] ||
+  if [ "$(distribution_compiler | wc -l)" != 2 ]; then
     install_packages "a Rust compiler with the sources of its standard library" rustc-web rust-web-src
+  fi
   # An upgrade of the packages replaces the compiler, so the old library is of no use.
   sysroot_is_current || build_wasm_sysroot
 }
@@ -46,7 +47,8 @@ limited() {
 
 # The packages the sysroot is made from: a library only fits the compiler that built it.
 distribution_compiler() {
-  dpkg-query --show rustc-web rust-web-src 2>/dev/null
+  dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' rustc-web rust-web-src 2>/dev/null |
+    grep '^installed' || true
 }
 
 sysroot_is_current() {
