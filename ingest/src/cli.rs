@@ -214,4 +214,24 @@ mod tests {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_documentation_lists_every_option_and_exit_code() {
+        use clap::CommandFactory as _;
+        let page = include_str!("../../docs/ingest.md");
+        let command = Cli::command();
+        let ingest = command.find_subcommand("ingest").unwrap();
+        let options: Vec<_> = ingest.get_arguments().filter_map(|argument| argument.get_long()).collect();
+        for option in options.iter().filter(|option| **option != "help") {
+            assert!(page.contains(&format!("`--{option}")), "--{option} is not in docs/ingest.md");
+        }
+        let documented = page.lines().filter_map(|line| line.strip_prefix("| `--")?.split([' ', '`']).next());
+        for option in documented {
+            assert!(options.contains(&option), "--{option} of docs/ingest.md does not exist");
+        }
+        for line in EXIT_CODES.lines().filter(|line| line.starts_with(' ')) {
+            let code = line.trim().split_once("  ").unwrap().0;
+            assert!(page.contains(code), "{code} is not in docs/ingest.md");
+        }
+    }
 }
