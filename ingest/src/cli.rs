@@ -1,6 +1,7 @@
 //! The command line, and what it prints.
 #![allow(clippy::doc_markdown)] // the documentation of arguments is what --help prints, as it is
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -176,15 +177,14 @@ fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr)]
+#[allow(clippy::print_stderr)]
 fn print(report: &Report, json: bool, quiet: bool) {
-    match serde_json::to_string_pretty(report) {
-        Ok(text) if json => println!("{text}"),
-        _ if quiet => {
-            report.failed.iter().for_each(|failure| eprintln!("docent: {}: {}", failure.path, failure.reason));
-        }
-        _ => println!("{report}"),
+    if quiet && !json {
+        return report.failed.iter().for_each(|failure| eprintln!("docent: {}: {}", failure.path, failure.reason));
     }
+    let text = if json { serde_json::to_string_pretty(report).unwrap_or_default() } else { report.to_string() };
+    // Nobody may be reading any more, as in `docent ingest … | head`; the ingest is done all the same.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Shows nothing where standard error is no terminal.

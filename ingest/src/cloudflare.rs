@@ -177,3 +177,96 @@ impl Cloudflare {
         self.http.result("POST", path, Some(body)).map(|(result, _)| result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::path::PathBuf;
+    use std::thread::JoinHandle;
+
+    use docent_core::document::{Site, UrlStyle};
+
+    use super::*;
+    use crate::settings::Token;
+
+    /// A service that gives these answers, one a connection, and tells the bodies it was sent.
+    fn service(answers: Vec<(u16, String)>) -> (Cloudflare, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = Settings {
+            paths: vec![PathBuf::from("docs")],
+            site: Site::new("https://docs.example.com", UrlStyle::Clean).unwrap(),
+            api_base: format!("http://{}", listener.local_addr().unwrap()),
+            account_id: "account".to_owned(),
+            api_token: Token("secret".to_owned()),
+            index: "docs".to_owned(),
+            kv_id: "space".to_owned(),
+            concurrency: 1,
+            dry_run: false,
+        };
+        let serve = move |(status, body): (u16, String)| {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let (mut line, mut length) = (String::new(), 0);
+            while stream.read_line(&mut line).unwrap() > 2 {
+                let header = line.to_lowercase();
+                length = header.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
+                line.clear();
+            }
+            let mut sent = vec![0; length];
+            stream.read_exact(&mut sent).unwrap();
+            let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
+            String::from_utf8(sent).unwrap()
+        };
+        (Cloudflare::new(&settings), std::thread::spawn(move || answers.into_iter().map(serve).collect()))
+    }
+
+    fn vectors(firsts: &[f32]) -> String {
+        let vector = |first: &f32| {
+            let mut vector = vec![0.5; SPEC.dimensions];
+            vector[0] = *first;
+            vector
+        };
+        let data: Vec<Vec<f32>> = firsts.iter().map(vector).collect();
+        let result = json!({ "shape": [firsts.len(), SPEC.dimensions], "data": data, "pooling": "cls" });
+        json!({ "success": true, "result": result, "errors": [], "messages": [] }).to_string()
+    }
+
+    fn failure(code: u32, message: &str) -> String {
+        json!({ "success": false, "result": null, "errors": [{ "code": code, "message": message }] }).to_string()
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_is_halved_and_keeps_its_order() {
+        let answers = vec![(413, failure(3_006, "too large")), (200, vectors(&[1.0])), (200, vectors(&[2.0, 3.0]))];
+        let (cloud, service) = service(answers);
+        let texts = ["a", "b", "c"].map(str::to_owned);
+        let firsts: Vec<f32> = cloud.embed(&texts).unwrap().iter().map(|vector| vector[0]).collect();
+        assert_eq!(firsts, [1.0, 2.0, 3.0]);
+        assert_eq!(service.join().unwrap()[2], r#"{"pooling":"cls","text":["b","c"]}"#);
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_does_not_says_what_to_do() {
+        let answers = vec![
+            (502, "<html>bad gateway</html>".to_owned()),
+            (200, vectors(&[1.0])),
+            (429, failure(3_036, "you have used up your daily free allocation")),
+            (403, failure(10_000, "Authentication error")),
+            (200, vectors(&[1.0, 2.0])),
+        ];
+        let (cloud, service) = service(answers);
+        let texts = ["a".to_owned()];
+        assert!(cloud.embed(&texts).is_ok());
+        let spent = cloud.embed(&texts).unwrap_err();
+        assert!(spent.to_string().contains("00:00 UTC"), "{spent}");
+        let refused = cloud.embed(&texts).unwrap_err();
+        let shown = refused.to_string();
+        assert!(
+            refused.is_auth() && shown.starts_with("POST /ai/run/@cf/baai/bge-base-en-v1.5 answered 403, code 10000: ")
+        );
+        assert!(shown.contains("Workers AI: Read") && !shown.contains("secret"), "{shown}");
+        assert!(cloud.embed(&texts).unwrap_err().to_string().contains("2 vectors came for 1 texts"));
+        assert_eq!(service.join().unwrap().len(), 5);
+    }
+}

@@ -78,12 +78,13 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Ingest
     let record = IndexRecord {
         v: 1,
         spec: SPEC.fingerprint(),
-        generation: live.as_ref().map_or(0, |live| live.generation).max(books.manifest.generation),
+        generation: live.as_ref().map_or(books.manifest.generation, |live| live.generation),
         documents: plan.documents.len(),
         chunks: plan.documents.values().map(BTreeSet::len).sum(),
         updated_at: live.as_ref().map_or(0, |live| live.updated_at),
     };
-    let changed = !plan.is_empty() || live.as_ref() != Some(&record);
+    // A run that was killed after its last write left the manifest a generation ahead.
+    let changed = !plan.is_empty() || live.as_ref() != Some(&record) || books.manifest.generation != record.generation;
     let record = if changed { IndexRecord { generation: record.generation + 1, ..record } } else { record };
     let mut report = report(settings, &plan, &record, changed);
     (report.skipped, report.failed) = (reading.skipped, reading.failed);
