@@ -114,6 +114,17 @@ lazy line
 ***
     indented code
 
+Lines that begin like a block and go on as text:
+***bold*** and
+#hashtag and
+\`\`\`inline\`\`\` and
++1 for that and
+- - -dashes
+and 3 | 4
+--- | x
+
+#
+
 ### Third
 ###### Sixth ######
 ~~~

@@ -257,11 +257,11 @@ const tests = [
 
   ['a bot that cannot answer just now says when to come back', () => visit('/', async (page, context) => {
     const reply = (status, code, more) => context.route(`${base}/v1/chat`, (route) => route.fulfill({
-      status, contentType: 'application/json', body: JSON.stringify({ error: { code, message: 'upstream said no', ...more } }),
+      status, contentType: 'application/json', body: JSON.stringify({ error: { code, message: 'too many questions', ...more } }),
     }), { times: 1 });
     await reply(429, 'rate_limited', { retry_after: 2 });
     await ask(page, QUESTION);
-    assert.match(await page.getByRole('alert').innerText(), /Too many questions/);
+    assert.match(await page.getByRole('alert').innerText(), /^Too many questions\.$/);
     assert.ok(await page.getByRole('button', { name: /Try again in \d s/ }).isDisabled());
     await page.getByRole('button', { name: 'Try again', exact: true }).click();
     await page.getByRole('alert').waitFor({ state: 'detached' });

@@ -50,21 +50,12 @@
     stopped: 'You stopped this answer.',
     cut: 'This answer reached its length limit.',
     unfinished: 'This answer broke off.',
-    forgetful: 'Earlier questions could not be taken into account: memory is not available at the moment.',
-    history: 'Your earlier conversation could not be loaded. You can go on asking.',
+    forgetful: 'Memory is not available: earlier questions may not have been taken into account.',
+    history: 'Your earlier conversation could not be loaded.',
     tooLong: (over) => `${over} characters too many`,
-    errors: {
-      unreachable: 'The assistant cannot be reached. Check your connection.',
-      broken: 'The connection broke off before the answer was complete.',
-      rate_limited: 'Too many questions at once. Please wait a moment.',
-      budget_exhausted: 'The assistant has used up what it may answer today. Please come back tomorrow.',
-      over_capacity: 'The assistant is very busy. Please try again in a moment.',
-      not_ready: 'The assistant is not set up completely yet.',
-      origin_not_allowed: 'The assistant does not answer on this website.',
-      too_large: 'This question is too long. Please shorten it.',
-      upstream: 'The assistant could not finish an answer.',
-      internal: 'The assistant failed. Please try again.',
-    },
+    unreachable: 'The assistant cannot be reached. Check your connection.',
+    broken: 'The connection broke off before the answer was complete.',
+    failed: 'The assistant failed. Please try again.',
   };
 
   // ---------------------------------------------------------------------------------- nodes
@@ -139,6 +130,7 @@
 
   const blank = (line) => !line.trim();
   const indent = (line) => line.search(/[^ ]|$/);
+  const flow = (lines) => lines.map((line) => line.trimStart()).join('\n').trimEnd();
   const outdent = (line, width) => line.slice(Math.min(width, indent(line)));
 
   function cells(row) {
@@ -148,7 +140,7 @@
 
   function isTable(lines, i) {
     const [head, rule] = [lines[i], lines[i + 1]];
-    return rule != null && head.includes('|') && rule.includes('-') && DELIMITERS.test(rule)
+    return rule != null && head.includes('|') && DELIMITERS.test(rule)
       && indent(head) < 4 && cells(head).length === cells(rule).length;
   }
 
@@ -270,12 +262,10 @@
     let to = i + 1;
     for (; to < lines.length && !blank(lines[to]); to++) {
       const underline = UNDERLINE.exec(lines[to]);
-      const text = () => lines.slice(i, to).map((line) => line.trimStart()).join('\n').trimEnd();
-      if (underline) return { kind: 'heading', to: to + 1, level: underline[1][0] === '=' ? 1 : 2, text: text() };
+      if (underline) return { kind: 'heading', to: to + 1, level: underline[1][0] === '=' ? 1 : 2, text: flow(lines.slice(i, to)) };
       if (interrupts(lines, to)) break;
     }
-    const text = lines.slice(i, to).map((line) => line.trimStart()).join('\n').trimEnd();
-    return { kind: 'paragraph', to, text };
+    return { kind: 'paragraph', to, text: flow(lines.slice(i, to)) };
   }
 
   // ---------------------------------------------------------------------------------- Markdown: blocks → DOM
@@ -295,6 +285,7 @@
     };
     switch (block.kind) {
       case 'heading':
+        if (!block.text) return null; // a lone "#": nothing yet, or nothing at all
         while (view.levels.at(-1) >= block.level) view.levels.pop();
         view.levels.push(block.level);
         return leaf(`h${Math.min(view.levels.length + 3, 6)}`, block.text, parent);
@@ -363,7 +354,7 @@
   const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0' };
   const TARGET = new RegExp('\\([ \\n]*(?:<([^<>\\n]*)>|((?:\\\\[!-~]|[^\\s()\\\\]|\\((?:\\\\[!-~]|[^\\s()\\\\])*\\))*))'
     + '(?:[ \\n]+(?:"(?:\\\\.|[^"\\\\])*"|\'(?:\\\\.|[^\'\\\\])*\'|\\((?:\\\\.|[^)\\\\])*\\)))?[ \\n]*\\)', 'y');
-  const ESCAPED = /\\([!-/:-@[-`{-~])/g;
+  const ESCAPE = /\\([!-/:-@[-`{-~\n])/y;
   const PUNCTUATION = /[\p{P}\p{S}]/u;
 
   function matchAt(pattern, text, at) {
@@ -393,9 +384,10 @@
         put(match[0]);
         i += match[0].length;
       } else if (char === '\\') {
-        if (text[i + 1] === '\n') parent.append(h('br'));
-        else put(/[!-/:-@[-`{-~]/.test(text[i + 1] ?? '') ? text[i + 1] : '\\');
-        i += text[i + 1] === '\n' || /[!-/:-@[-`{-~]/.test(text[i + 1] ?? '') ? 2 : 1;
+        const [, escaped] = matchAt(ESCAPE, text, i) ?? [];
+        if (escaped === '\n') parent.append(h('br'));
+        else put(escaped ?? char);
+        i += escaped ? 2 : 1;
       } else if (char === '`') {
         i = codeSpan(text, i, parent, put, open);
       } else if (char === '*' || char === '_' || char === '~') {
@@ -523,7 +515,8 @@
         c = o + 1;
       }
     }
-    for (const it of marks.splice(bottom).reverse()) {
+    // The last few may yet be closed; a line with more of them open is not about emphasis.
+    for (const it of marks.splice(bottom).slice(-4).reverse()) {
       if (!open || !it.opens || !it.count || !it.node.nextSibling) continue;
       wrap(it.node, null, wrapper(it.char, it.count >= 2));
       take(it, it.count);
@@ -541,7 +534,7 @@
     const partial = open && !target && /^\([^)\n]*$/.test(text.slice(rest));
     if ((target || partial) && bracket.active) {
       emphasise(marks, bracket.marks, false);
-      const address = (target?.[1] ?? target?.[2] ?? '').replace(ESCAPED, '$1');
+      const address = (target?.[1] ?? target?.[2] ?? '').replace(new RegExp(ESCAPE, 'g'), '$1');
       const node = link(address, {});
       wrap(bracket.node, null, node);
       for (const inner of node.querySelectorAll('a')) inner.replaceWith(...inner.childNodes);
@@ -637,54 +630,41 @@
 
   // ---------------------------------------------------------------------------------- API
 
-  /** Something to tell the reader: `code` is one of the API's, or `unreachable`, or `broken`. */
+  /**
+   * Something to tell the reader. `code` is one of the API's, `unreachable` or `broken`; the API's
+   * messages are meant for readers and say more than the code, but begin and end as part of a line.
+   */
   class Failure extends Error {
-    constructor(code, message, retryAfter) {
-      super(TEXTS.errors[code] ?? sentence(message) ?? TEXTS.errors.internal);
+    constructor(code, message = TEXTS[code] ?? TEXTS.failed, retryAfter = 0) {
+      super(`${message[0].toUpperCase()}${message.slice(1).replace(/\.?$/, '.')}`);
       this.code = code;
       this.retryAfter = retryAfter;
     }
   }
 
-  /** The API says "too long: shorten it"; a reader sees "Too long: shorten it." */
-  function sentence(message) {
-    return typeof message === 'string' && message ? `${message[0].toUpperCase()}${message.slice(1).replace(/\.?$/, '.')}` : null;
-  }
-
-  /** What is kept between pages. Browsers may forbid it: then it lasts as long as the page. */
-  class Memory {
-    #fallback = new Map();
-
-    get(key) {
-      try {
-        return localStorage.getItem(key);
-      } catch {
-        return this.#fallback.get(key) ?? null;
-      }
-    }
-
-    set(key, value) {
-      this.#fallback.set(key, value);
-      try {
-        if (value == null) localStorage.removeItem(key);
-        else localStorage.setItem(key, value);
-      } catch { /* the fallback has it */ }
-    }
-  }
-  const memory = new Memory();
-
-  /** A bot at its address. Keeps the session's token, which only the bot can make. */
+  /** A bot at its address. Keeps the session's token, which only the bot can make, from page to page. */
   class Bot {
+    #token = null;
+
     constructor(endpoint) {
       this.endpoint = endpoint;
+      this.key = `docent:session:${endpoint}`;
     }
 
     get session() {
-      return memory.get(`docent:session:${this.endpoint}`);
+      try {
+        return localStorage.getItem(this.key);
+      } catch {
+        return this.#token; // the browser forbids storage: then it lasts as long as the page
+      }
     }
 
     set session(token) {
-      memory.set(`docent:session:${this.endpoint}`, token);
+      this.#token = token;
+      try {
+        if (token) localStorage.setItem(this.key, token);
+        else localStorage.removeItem(this.key);
+      } catch { /* see above */ }
     }
 
     async #request(path, init = {}) {
@@ -697,7 +677,7 @@
       }
       if (response.ok) return response;
       const { error } = await response.json().catch(() => ({}));
-      throw new Failure(error?.code ?? 'internal', error?.message, error?.retry_after);
+      throw new Failure(error?.code, error?.message || undefined, error?.retry_after);
     }
 
     async config() {
@@ -747,7 +727,7 @@
           if (data === '[DONE]') break;
           const part = JSON.parse(data);
           if (part.type === 'data-docent-error') reason = part.data ?? part;
-          else if (part.type === 'error') throw new Failure(reason.code ?? 'upstream', reason.message ?? part.errorText, reason.retry_after);
+          else if (part.type === 'error') throw new Failure(reason.code, reason.message || part.errorText || undefined, reason.retry_after);
           finished ||= part.type === 'finish';
           if (part.messageMetadata?.session) this.session = part.messageMetadata.session;
           yield part;
@@ -863,7 +843,7 @@
       this.#settle();
       const button = h('button', { type: 'button', class: 'button', click: retry }, TEXTS.retry);
       this.#answer.after(h('div', { class: 'error', part: 'error' }, h('p', { role: 'alert' }, failure.message), button));
-      const until = Date.now() + Math.min(failure.retryAfter || 0, 3600) * 1000;
+      const until = Date.now() + Math.min(failure.retryAfter, 3600) * 1000;
       const tick = () => {
         const left = Math.ceil((until - Date.now()) / 1000);
         button.disabled = left > 0;
@@ -981,7 +961,7 @@
         this.#announce(TEXTS.answer(turn.spoken));
         this.#emit('answer', { message_id: turn.id });
       } catch (error) {
-        const failure = error instanceof Failure ? error : new Failure('internal');
+        const failure = error instanceof Failure ? error : new Failure();
         this.#announce('');
         if (running.signal.aborted) turn.stopped();
         else {
@@ -1154,7 +1134,7 @@
 :host {
   all: initial;
   display: block;
-  height: var(--docent-height, min(40rem, 85vh));
+  height: var(--docent-height, min(40em, 85vh));
   color-scheme: light dark;
   font-family: var(--docent-font, inherit);
   font-size: var(--docent-font-size, max(15px, 1em));
@@ -1171,14 +1151,14 @@
 }
 :host([theme=light]) { color-scheme: light; }
 :host([theme=dark]) { color-scheme: dark; }
-:host([mode=floating]) { display: contents; }
+:host([mode=floating]) { position: fixed; z-index: var(--docent-z-index, 2147483000); height: auto; }
 :host([hidden]), [hidden] { display: none !important; }
 *, ::before, ::after { box-sizing: border-box; }
-h2, h3, h4, h5, h6, p, ul, ol, pre, blockquote, table { margin: 0; padding: 0; font: inherit; }
-button, textarea { font: inherit; color: inherit; }
+* { margin: 0; padding: 0; }
+:not(strong, em) { font: inherit; color: inherit; }
 button { cursor: pointer; }
 :focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-width: 1.9; stroke-linecap: round; stroke-linejoin: round; }
+svg { width: 22px; fill: none; stroke: currentColor; stroke-width: 1.9; stroke-linecap: round; stroke-linejoin: round; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 .panel {
@@ -1186,47 +1166,45 @@ svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-widt
   background: var(--_bg); color: var(--_text); border: 1px solid var(--_line); border-radius: var(--_radius);
 }
 :host([mode=floating]) .panel {
-  position: fixed; z-index: var(--docent-z-index, 2147483000); inset-block-end: 5.75rem; inset-inline-end: 1.25rem;
-  width: min(27rem, calc(100vw - 2.5rem)); height: min(42rem, calc(100dvh - 7.5rem));
+  position: fixed; inset-block-end: 5.75em; inset-inline-end: 1.25em;
+  width: min(27em, calc(100vw - 2.5em)); height: min(42em, calc(100dvh - 7.5em));
   box-shadow: 0 12px 40px rgb(0 0 0 / .22); animation: rise .16s ease-out;
 }
+.icon, .send, .launcher {
+  flex: none; width: 44px; height: 44px; display: grid; place-items: center; border: 1px solid transparent; border-radius: 11px;
+  background: var(--_accent); color: var(--_on-accent);
+}
 .launcher {
-  position: fixed; z-index: var(--docent-z-index, 2147483000); inset-block-end: 1.25rem; inset-inline-end: 1.25rem;
-  width: 3.6rem; height: 3.6rem; display: grid; place-items: center; border: 1px solid transparent; border-radius: 50%;
-  background: var(--_accent); color: var(--_on-accent); box-shadow: 0 6px 20px rgb(0 0 0 / .25);
+  position: fixed; inset-block-end: 1.25em; inset-inline-end: 1.25em;
+  width: 3.6em; height: 3.6em; border-radius: 50%; box-shadow: 0 12px 40px rgb(0 0 0 / .22);
 }
 @keyframes rise { from { transform: translateY(10px); } }
 @media (max-width: 30rem), (max-height: 26rem) {
   :host([mode=floating]) .panel { inset: 0; width: auto; height: 100dvh; border: 0; border-radius: 0; padding-bottom: env(safe-area-inset-bottom); }
 }
 
-header { display: flex; align-items: center; gap: .25rem; padding-inline: 1rem .5rem; min-height: 3.4rem; border-bottom: 1px solid var(--_line); }
+header { display: flex; align-items: center; padding: .3em 0; padding-inline: 1em .5em; border-bottom: 1px solid var(--_line); }
 h2 { flex: 1; min-width: 0; font-weight: 650; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.icon { flex: none; width: 44px; height: 44px; display: grid; place-items: center; border: 0; border-radius: 10px; background: none; color: var(--_muted); }
+.icon { background: none; color: var(--_muted); }
 .icon:hover { background: var(--_soft); color: var(--_text); }
-.icon svg { width: 20px; height: 20px; }
 
-.log { flex: 1; min-height: 0; overflow: hidden auto; overscroll-behavior: contain; padding: 0 1rem; scrollbar-width: thin; overflow-wrap: anywhere; }
-.log:focus-visible { outline-offset: -3px; }
-.welcome { padding-block: 1.25rem; }
-.greeting { font-size: 1.05em; text-wrap: balance; }
-.suggestions { list-style: none; display: flex; flex-direction: column; align-items: start; gap: .5rem; margin-top: 1rem; }
+.log { flex: 1; min-height: 0; overflow: hidden auto; overscroll-behavior: contain; padding: 0 1em; overflow-wrap: anywhere; }
+.greeting { margin-top: 1.25em; }
+.suggestions { list-style: none; display: flex; flex-direction: column; align-items: start; gap: .5em; margin-top: 1em; }
 .suggestion, .button {
-  min-height: 44px; padding: .5rem .9rem; text-align: start; border: 1px solid var(--_line); border-radius: 12px;
+  min-height: 44px; padding: .5em .9em; text-align: start; border: 1px solid var(--_line); border-radius: 12px;
   background: var(--_bg); color: var(--_accent);
 }
 .suggestion:hover, .button:hover:enabled { border-color: var(--_accent); background: var(--_soft); }
-.button:disabled { color: var(--_muted); cursor: default; }
 
 .turns { height: 100%; }
 .turns:empty { display: none; }
-.turn { padding-block: 1.25rem 1rem; }
+.turn { padding-block: 1.25em 1em; }
 .turn.newest { min-height: 100%; }
 .turn + .turn { border-top: 1px solid var(--_line); }
-.question { font-weight: 650; font-size: 1.08em; line-height: 1.4; white-space: pre-wrap; margin-bottom: .6rem; }
-.note { color: var(--_muted); font-size: .9em; margin-block: .4rem; }
-.note.label { display: inline-block; padding: .1rem .6rem; border: 1px solid var(--_line); border-radius: 99px; }
-.refused .answer { color: var(--_muted); }
+.question { font-weight: 650; font-size: 1.08em; line-height: 1.4; white-space: pre-wrap; margin-bottom: .6em; }
+.note { color: var(--_muted); font-size: .9em; margin-block: .4em; }
+.note.label { display: inline-block; padding: .1em .6em; border: 1px solid var(--_line); border-radius: 99px; }
 @keyframes breathe { 50% { opacity: .3; } }
 
 .answer > * + * { margin-top: .75em; }
@@ -1238,24 +1216,26 @@ h2 { flex: 1; min-width: 0; font-weight: 650; overflow: hidden; text-overflow: e
 .answer li > :is(ul, ol) { margin-top: .25em; }
 .answer blockquote { padding-inline-start: .9em; border-inline-start: 3px solid var(--_line); color: var(--_muted); }
 .answer hr { border: 0; border-top: 1px solid var(--_line); }
-.answer a { color: var(--_accent); text-underline-offset: 2px; }
-code { font-family: var(--docent-code-font, ui-monospace, SFMono-Regular, Menlo, Consolas, monospace); font-size: .88em; }
-:not(pre) > code { padding: .1em .35em; border-radius: 5px; background: var(--_soft); unicode-bidi: isolate; }
+.answer a { color: var(--_accent); }
+code { font-family: var(--docent-code-font, ui-monospace, Menlo, Consolas, monospace); font-size: .88em; }
+:not(pre) > code { padding: .1em .35em; border-radius: 5px; background: var(--_soft); }
 .code { border: 1px solid var(--_line); border-radius: 10px; overflow: hidden; background: var(--_soft); }
-.bar { display: flex; align-items: center; justify-content: space-between; padding-inline-start: .9rem; color: var(--_muted); font-size: .8em; border-bottom: 1px solid var(--_line); }
-.copy { min-height: 44px; min-width: 44px; padding-inline: .9rem; border: 0; background: none; }
-.copy:hover { color: var(--_text); }
-pre { padding: .75rem .9rem; overflow-x: auto; white-space: pre; overflow-wrap: normal; line-height: 1.5; scrollbar-width: thin; }
-.code :focus-visible { outline-offset: -3px; }
+.bar { display: flex; align-items: center; justify-content: space-between; padding-inline-start: 1.15em; color: var(--_muted); font-size: .8em; border-bottom: 1px solid var(--_line); }
+.copy { min-height: 44px; padding-inline: 1.15em; border: 0; background: none; }
+pre { padding: .75em .9em; overflow-x: auto; white-space: pre; overflow-wrap: normal; line-height: 1.5; }
+:is(.log, .copy, pre):focus-visible { outline-offset: -3px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .93em; }
 th, td { padding: .4em .7em; border: 1px solid var(--_line); text-align: start; vertical-align: top; overflow-wrap: normal; min-width: 4em; }
 th { background: var(--_soft); font-weight: 650; }
 .center { text-align: center; }
 .end { text-align: end; }
+.cite, .number {
+  min-width: 1.7em; font-size: .77em; line-height: 1.6; text-align: center;
+  border: 1px solid var(--_line); border-radius: 6px; background: var(--_soft); color: var(--_accent);
+}
 .cite {
-  display: inline-block; min-width: 1.65em; margin-inline: .15em; padding-inline: .35em; text-align: center; text-decoration: none;
-  font-size: .75em; line-height: 1.6; vertical-align: .15em; border: 1px solid var(--_line); border-radius: 6px; background: var(--_soft);
+  display: inline-block; margin-inline: .15em; padding-inline: .35em; text-decoration: none; vertical-align: .15em;
 }
 a.cite:hover { background: var(--_accent); color: var(--_on-accent); }
 .waiting::after, .growing > :last-child:not(.code, .scroll)::after {
@@ -1263,38 +1243,37 @@ a.cite:hover { background: var(--_accent); color: var(--_on-accent); }
   border-radius: 2px; background: var(--_accent); animation: breathe 1s infinite;
 }
 
-.sources { list-style: none; display: grid; gap: .5rem; margin-top: 1rem; }
+.sources { list-style: none; display: grid; gap: .5em; margin-top: 1em; }
 .source {
-  display: grid; grid-template-columns: auto 1fr; gap: .1rem .7rem; align-items: start; min-height: 44px; padding: .6rem .75rem;
+  display: grid; grid-template-columns: auto 1fr; gap: .1em .7em; align-items: start; min-height: 44px; padding: .6em .75em;
   border: 1px solid var(--_line); border-radius: 12px; background: var(--_bg); color: var(--_text); text-decoration: none;
 }
 a.source:hover { border-color: var(--_accent); background: var(--_soft); }
-.number { min-width: 1.8em; text-align: center; font-size: .8em; line-height: 1.7; border: 1px solid var(--_line); border-radius: 6px; background: var(--_soft); color: var(--_accent); }
 .title { font-weight: 600; font-size: .92em; }
 .trail { font-weight: 400; }
 .snippet {
   grid-column: 2; color: var(--_muted); font-size: .85em; line-height: 1.45;
   display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
 }
-.error { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem; margin-top: .75rem; padding: .6rem .6rem .6rem .9rem; border: 1px solid var(--_alert); border-radius: 12px; }
-.error p { flex: 1 1 12rem; color: var(--_alert); }
+.error { display: flex; flex-wrap: wrap; align-items: center; gap: .6em; margin-top: .75em; padding: .6em .6em .6em .9em; border: 1px solid var(--_alert); border-radius: 12px; }
+.error p { flex: 1 1 12em; color: var(--_alert); }
 
-.status:not(.unseen):not(:empty) { padding: .4rem 1rem; color: var(--_muted); font-size: .9em; }
+.status:not(.unseen):not(:empty) { padding: .4em 1em; color: var(--_muted); font-size: .9em; }
 .composer {
-  display: flex; align-items: end; gap: .25rem; margin: .6rem .75rem 0; padding: 4px; border: 1px solid var(--_line);
+  display: flex; align-items: end; gap: .25em; margin: .6em .75em 0; padding: 4px; border: 1px solid var(--_line);
   border-radius: 14px; background: var(--_bg);
 }
 .composer:focus-within { border-color: var(--_accent); box-shadow: 0 0 0 1px var(--_accent); }
 textarea {
-  flex: 1; min-width: 0; min-height: 44px; max-height: 9.5rem; padding: .62rem .6rem; resize: none; border: 0; background: none;
+  flex: 1; min-width: 0; min-height: 44px; max-height: 9.5em; padding: .62em .6em; resize: none; border: 0; background: none;
   field-sizing: content; line-height: 1.4; font-size: max(16px, 1em);
 }
 textarea:focus-visible { outline: none; }
 textarea::placeholder { color: var(--_muted); opacity: 1; }
-.send { flex: none; width: 44px; height: 44px; display: grid; place-items: center; border: 1px solid transparent; border-radius: 11px; background: var(--_accent); color: var(--_on-accent); }
-.send:disabled { background: var(--_soft); color: var(--_muted); cursor: default; }
-.over { padding-inline: 1rem; font-size: .85em; color: var(--_alert); }
-.disclaimer { padding: .35rem 1rem .55rem; font-size: .78em; color: var(--_muted); text-align: center; }
+.send:disabled { background: var(--_soft); }
+:disabled { color: var(--_muted) !important; cursor: default; }
+.over { padding-inline: 1em; font-size: .85em; color: var(--_alert); }
+.disclaimer { padding: .35em 1em .55em; font-size: .78em; color: var(--_muted); text-align: center; }
 
 @media (prefers-reduced-motion: reduce) { *, ::before, ::after { animation: none !important; } }
 @media (forced-colors: active) { .composer:focus-within { outline: 2px solid Highlight; } }
