@@ -41,7 +41,7 @@ install_packages() {
     as_root apt-get -qq update || die "apt-get update failed: check the package sources of this machine"
     package_lists_are_fresh=yes
   fi
-  as_root env DEBIAN_FRONTEND=noninteractive \
+  as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
     apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" >/dev/null ||
     die "apt-get could not install $*: see its message above"
 }

@@ -41,7 +41,7 @@ ensure_linters() {
   fi
   # The distribution's compiler needs its own clippy (see scripts/clippy-worker.sh).
   default_rustc_has_wasm || [ -x /usr/bin/clippy-driver ] ||
-    install_packages "the lints of the distribution's compiler" rust-web-clippy
+    install_packages "clippy for that compiler" rust-web-clippy
 }
 
 # The stamp lies inside node_modules, so that it goes with it.
