@@ -151,7 +151,7 @@ fn ignores_stream(model: &str) -> bool {
 
 fn check_context(model: &str, prompt: &Prompt) -> Result<(), Refusal> {
     let context = u64::from(known_model(model).map_or(UNKNOWN_MODEL_CONTEXT, |known| known.context));
-    let total = prompt.prompt_tokens + u64::from(prompt.max_tokens);
+    let total = prompt.estimated_tokens + u64::from(prompt.max_tokens);
     if total <= context {
         return Ok(());
     }
@@ -204,7 +204,7 @@ impl ChatInputs {
         }
         let tokens = |message: &Message| TOKENS_PER_MESSAGE + tokens::count(&message.content);
         Ok(Prompt {
-            prompt_tokens: messages.iter().map(tokens).sum::<usize>() as u64,
+            estimated_tokens: messages.iter().map(tokens).sum::<usize>() as u64,
             messages,
             max_tokens: self.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
             temperature: self.temperature,

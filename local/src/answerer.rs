@@ -14,7 +14,7 @@ pub(crate) struct Prompt {
     pub(crate) max_tokens: u32,
     pub(crate) temperature: Option<f64>,
     /// Estimated tokens of `messages`.
-    pub(crate) prompt_tokens: u64,
+    pub(crate) estimated_tokens: u64,
 }
 
 /// A part of an answer.

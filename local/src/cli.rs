@@ -1,4 +1,5 @@
 //! The command line of `docent-local`.
+#![allow(clippy::doc_markdown)] // these comments are the text of --help
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +50,14 @@ pub struct Serve {
     /// Folder that keeps vectors, values and the session secret; without it, memory does.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+
+    /// Folder of a BERT model that makes the vectors (model.safetensors, config.json), or `download`.
+    ///
+    /// `download` fetches bge-base-en-v1.5, the model that Workers AI runs, into the state folder
+    /// (440 MB). Needs a build with `--features bert`. Vectors of two models do not mix: ingest into
+    /// a state folder of its own.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
 
     /// Markdown to show as pages below http://127.0.0.1:<cloud-port>/docs/, so that sources can be clicked.
     #[arg(long, value_name = "DIR")]
@@ -101,6 +110,7 @@ impl Serve {
             visibility_delay: Duration::from_millis(self.visibility_delay_ms),
             token_delay: Duration::from_millis(self.token_delay_ms),
             gateways: self.gateway.clone(),
+            model: self.model.clone(),
             docs: self.docs.clone(),
             llm: self.llm.clone().map(|url| LlmConfig {
                 url,

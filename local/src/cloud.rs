@@ -29,6 +29,7 @@ use crate::faults::{Fault, Faults};
 use crate::journal::Journal;
 use crate::kv::Kv;
 use crate::llm::Llm;
+use crate::model;
 use crate::pages::Pages;
 use crate::ports::LocalPorts;
 use crate::rest;
@@ -56,11 +57,13 @@ pub struct CloudConfig {
     pub gateways: Vec<String>,
     /// Whether a key takes one write a second only, as the platform has it.
     pub limit_kv_writes: bool,
+    /// Folder of the BERT model that makes the vectors, or `download`; the lexical embedder when absent.
+    pub model: Option<PathBuf>,
     /// Folder of Markdown shown below `/docs/`.
     pub docs: Option<PathBuf>,
     /// Server that writes the answers; the extractive answerer when absent.
     pub llm: Option<LlmConfig>,
-    /// Whether models of the gemma-4, glm, qwen3 and gpt-oss families answer in OpenAI's shape.
+    /// Whether models of the gemma-4, glm, qwen3 and gpt-oss families answer in `OpenAI`'s shape.
     pub family_shapes: bool,
 }
 
@@ -83,6 +86,7 @@ impl Default for CloudConfig {
             visibility_delay: Duration::from_millis(300),
             token_delay: Duration::ZERO,
             gateways: Vec::new(),
+            model: None,
             docs: None,
             llm: None,
             limit_kv_writes: true,
@@ -121,21 +125,23 @@ impl Cloud {
     pub fn start(config: CloudConfig) -> Result<Self, StartError> {
         let services = Arc::new(services(&config).map_err(StartError::Other)?);
         let failed = |error: std::io::Error| StartError::Other(format!("cannot start the stand-in: {error}"));
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
-        // No `block_on`: the caller may be a task of a runtime of its own.
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, config.port));
         let listener = listener.map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => StartError::PortInUse { port: config.port, option: "--cloud-port" },
             _ => failed(error),
         })?;
         listener.set_nonblocking(true).map_err(failed)?;
-        let inside = runtime.enter();
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        runtime.spawn(accept(listener, router(Arc::clone(&services))));
-        drop(inside);
-        Ok(Self { address, services, runtime: Some(runtime) })
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        // From here on it is dropped with the cloud, in the background: the caller may be a task of a
+        // runtime of its own, where neither waiting for it nor dropping it is allowed.
+        let cloud = Self { address, services, runtime: Some(runtime.map_err(failed)?) };
+        if let Some(runtime) = &cloud.runtime {
+            let _inside = runtime.enter();
+            let listener = TcpListener::from_std(listener).map_err(failed)?;
+            runtime.spawn(accept(listener, router(Arc::clone(&cloud.services))));
+        }
+        Ok(cloud)
     }
 
     /// `127.0.0.1:<port>`.
@@ -197,10 +203,11 @@ impl Drop for Cloud {
 
 fn services(config: &CloudConfig) -> Result<Services, String> {
     let clock = Arc::new(Clock::default());
-    let store = Arc::new(Store::open(config.state.as_deref())?);
+    let embedder = Arc::new(embedder(config)?);
+    let store = Arc::new(Store::open(config.state.as_deref(), &embedder.fingerprint())?);
     Ok(Services {
         ai: Ai {
-            embedder: Arc::new(Embedder::Lexical),
+            embedder,
             answerer: answerer(config),
             gateways: config.gateways.clone(),
             family_shapes: config.family_shapes,
@@ -212,6 +219,13 @@ fn services(config: &CloudConfig) -> Result<Services, String> {
         journal: Journal::default(),
         clock,
     })
+}
+
+fn embedder(config: &CloudConfig) -> Result<Embedder, String> {
+    match &config.model {
+        Some(model) => Embedder::load(&model::folder(model, config.state.as_deref())?),
+        None => Ok(Embedder::Lexical),
+    }
 }
 
 fn answerer(config: &CloudConfig) -> Answerer {

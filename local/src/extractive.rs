@@ -5,6 +5,7 @@
 //! either: it is there to show the bot at work, and to test everything around the model.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use docent_core::prompt::{REFUSAL, read_passages};
@@ -64,7 +65,7 @@ impl Extractive {
                 // A model is cut within the word; who reads the native shape knows it by this number.
                 completion_tokens = u64::from(prompt.max_tokens);
             }
-            let usage = Usage { prompt_tokens: prompt.prompt_tokens, completion_tokens };
+            let usage = Usage { prompt_tokens: prompt.estimated_tokens, completion_tokens };
             let _ = sender.send(Piece::End { usage, cut_by_length }).await;
         });
         receiver
@@ -151,7 +152,9 @@ fn choose(asked: &Terms, passages: &[Read]) -> Vec<Candidate> {
                 () if passage.page.contains_key(term) => HEADING_SHARE,
                 () => 0.0,
             });
-            let score = fit * shape(passage.units.get(unit)) * (1.0 - RANK_COST * at.min(20) as f32);
+            let score = fit
+                * shape(passage.units.get(unit))
+                * (1.0 - RANK_COST * f32::from(u8::try_from(at.min(20)).unwrap_or(20)));
             candidates.push(Candidate { passage: at, unit, score });
         }
     }
@@ -170,6 +173,7 @@ fn choose(asked: &Terms, passages: &[Read]) -> Vec<Candidate> {
     chosen
 }
 
+#[allow(clippy::cast_precision_loss)] // counts of sentences
 /// Words that many units have decide little: the weight of a word falls with their share.
 fn weigh(asked: &Terms, passages: &[Read]) -> Terms {
     let units: Vec<&Terms> = passages.iter().flat_map(|passage| &passage.unit_terms).collect();
@@ -212,7 +216,7 @@ fn render(passage: &Read, at: usize) -> Option<String> {
     let following = passage.units.get(at + 1..).unwrap_or_default();
     if unit.text.ends_with(':') && following.first().is_some_and(|next| next.kind == Kind::Item) {
         for item in following.iter().take_while(|next| next.kind == Kind::Item).take(MAX_ITEMS) {
-            out.push_str(&format!("\n- {} [{n}]", item.text));
+            let _ = write!(out, "\n- {} [{n}]", item.text);
         }
     } else if let Some(code) = following.first().filter(|next| next.kind == Kind::Code) {
         out.push_str("\n\n");

@@ -19,6 +19,8 @@ use docent_core::chunk::TRAIL_SEPARATOR;
 use docent_core::embedding::SPEC;
 use docent_core::tokens;
 
+/// To be raised whenever the same text would get another vector.
+pub(crate) const VERSION: u32 = 1;
 /// Components that each feature is spread over, so that no single collision hides it.
 const SPREAD: usize = 4;
 /// Repetitions at which the weight is half of the most it can be (BM25's k1, higher than usual: a hashed
@@ -41,8 +43,8 @@ const JOINED_WEIGHT: f32 = 0.3;
 const PART_WEIGHT: f32 = 0.7;
 /// Two words beside each other.
 const PAIR_WEIGHT: f32 = 0.1;
-/// The constant component of passages: 1.2 times the mean length of their vectors otherwise.
-const PIVOT: f32 = 12.0;
+/// The constant component of passages: somewhat longer than their vectors are otherwise.
+const PIVOT: f32 = 24.0;
 
 /// The vector of a text, of length 1.
 ///
@@ -62,7 +64,7 @@ pub(crate) fn embed(text: &str) -> Vec<f32> {
         }
     }
     if let (Some(pivot), Some(_)) = (vector.first_mut(), text.split_once("\n\n")) {
-        *pivot = PIVOT * (SPREAD as f32).sqrt();
+        *pivot = PIVOT;
     }
     let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if norm > 0.0 {

@@ -1,10 +1,13 @@
 //! docent without an account: Workers AI, Vectorize and KV on loopback, and workerd in front.
 mod ai;
 mod answerer;
+#[cfg(feature = "bert")]
+mod bert;
 pub mod bindings;
 pub mod cli;
 mod clock;
 mod cloud;
+pub mod console;
 mod deployment;
 mod embedder;
 mod events;
@@ -15,6 +18,7 @@ mod journal;
 mod kv;
 mod lexical;
 mod llm;
+mod model;
 mod pages;
 pub mod ports;
 mod refusal;

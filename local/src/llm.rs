@@ -1,4 +1,4 @@
-//! Answers by any server with OpenAI's chat API: Ollama, llama.cpp, vLLM, or a hosted one.
+//! Answers by any server with `OpenAI`'s chat API: Ollama, llama.cpp, vLLM, or a hosted one.
 //!
 //! Its stream is read here and written again as Workers AI writes it, and its errors become the
 //! codes that Workers AI has for the same trouble.
@@ -24,7 +24,7 @@ pub(crate) const KEY_VARIABLE: &str = "DOCENT_LLM_KEY";
 /// Time for a connection; a server on this machine needs none of it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Time for the first word; a laptop may load a model before it.
-const RESPONSE_LIMIT: Duration = Duration::from_secs(300);
+const RESPONSE_LIMIT: Duration = Duration::from_mins(5);
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 8 * 1024;
 
@@ -160,7 +160,7 @@ fn read(body: ureq::Body, prompt: &Prompt, pieces: &mpsc::Sender<Piece>) -> Opti
         }
     }
     let Progress { usage, words, cut_by_length, .. } = state;
-    let estimate = Usage { prompt_tokens: prompt.prompt_tokens, completion_tokens: words };
+    let estimate = Usage { prompt_tokens: prompt.estimated_tokens, completion_tokens: words };
     pieces.blocking_send(Piece::End { usage: usage.unwrap_or(estimate), cut_by_length }).ok()
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use docent_local::cli::{Action, Cli};
+use docent_local::console::say;
 use docent_local::serve;
 
 fn main() -> ExitCode {
@@ -11,7 +12,7 @@ fn main() -> ExitCode {
     match serve::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("docent-local: {error}");
+            say(&format!("docent-local: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

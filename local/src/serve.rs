@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::Serve;
 use crate::clock::random_hex;
 use crate::cloud::Cloud;
+use crate::console::say;
 use crate::deployment::Deployment;
 use crate::workerd::{Workerd, WorkerdConfig, find_binary, read_modules};
 
@@ -80,7 +81,7 @@ pub fn run(arguments: &Serve) -> Result<(), ServeError> {
             }
         }
         if let Some(workerd) = &workerd {
-            eprintln!("docent answers at {}/ (Ctrl-C ends it)", workerd.url());
+            say(&format!("docent answers at {}/ (Ctrl-C ends it)", workerd.url()));
         }
         tokio::select! {
             error = watch(workerd.as_mut()) => Err(error),
@@ -165,9 +166,9 @@ fn session_secret(state: Option<&Path>) -> Result<String, String> {
 }
 
 fn print_cloud(cloud: &Cloud) {
-    eprintln!("stand-in for Workers AI, Vectorize and KV at {}/", cloud.base_url());
+    say(&format!("stand-in for Workers AI, Vectorize and KV at {}/", cloud.base_url()));
     for line in cloud.describe() {
-        eprintln!("  {line}");
+        say(&format!("  {line}"));
     }
 }
 

@@ -1,12 +1,9 @@
-//! The state of the stand-in: one SQLite database, in a folder or in memory.
+//! The state of the stand-in: one `SQLite` database, in a folder or in memory.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
-
-/// File name below the state folder.
-const FILE: &str = "cloud.sqlite";
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS kv (
@@ -32,10 +29,13 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the database in `folder`, which is made if it is not there; without one, in memory.
-    pub(crate) fn open(folder: Option<&Path>) -> Result<Self, String> {
+    ///
+    /// Each embedder has a database of its own: vectors of two of them cannot be compared, and what
+    /// one of them indexed would pass for done under the other.
+    pub(crate) fn open(folder: Option<&Path>, embedder: &str) -> Result<Self, String> {
         let connection = match folder {
             None => Connection::open_in_memory().map_err(|error| error.to_string()),
-            Some(folder) => open_file(folder),
+            Some(folder) => open_file(folder, embedder),
         }?;
         connection.execute_batch(SCHEMA).map_err(|error| format!("cannot set up the state: {error}"))?;
         Ok(Self { connection: Mutex::new(connection) })
@@ -48,9 +48,9 @@ impl Store {
     }
 }
 
-fn open_file(folder: &Path) -> Result<Connection, String> {
+fn open_file(folder: &Path, embedder: &str) -> Result<Connection, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
-    let path = folder.join(FILE);
+    let path = folder.join(format!("cloud-{embedder}.sqlite"));
     let fault = |error: rusqlite::Error| format!("cannot open {}: {error}", path.display());
     let connection = Connection::open(&path).map_err(fault)?;
     // Write-ahead and no wait for the disk: this is a laptop's copy of nothing that matters.

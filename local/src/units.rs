@@ -98,7 +98,10 @@ impl Reader {
     fn row(&mut self, line: &str) {
         let cells: Vec<String> = line.trim_matches('|').split('|').map(|cell| plain(cell.trim())).collect();
         let delimiter = cells.iter().all(|cell| cell.chars().all(|c| matches!(c, '-' | ':')));
-        let text = cells.into_iter().filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(": ");
+        let mut cells = cells.into_iter().filter(|cell| !cell.is_empty());
+        let first = cells.next().unwrap_or_default();
+        let rest = cells.collect::<Vec<_>>().join("; ");
+        let text = if rest.is_empty() { first } else { format!("{first}: {rest}") };
         if !delimiter && !text.is_empty() {
             self.units.push(Unit { kind: Kind::Row, text });
         }

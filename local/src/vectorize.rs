@@ -8,28 +8,30 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use docent_core::vectorize::{
-    MAX_DELETE_IDS, MAX_GET_IDS, MAX_ID_BYTES, MAX_LIST_COUNT, MAX_METADATA_BYTES, MAX_TOP_K, MAX_TOP_K_WITH_METADATA,
-};
-use rusqlite::{OptionalExtension as _, params};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use docent_core::vectorize::{MAX_DELETE_IDS, MAX_GET_IDS, MAX_LIST_COUNT};
+use rusqlite::params;
+use serde_json::{Value, json};
 
-use crate::clock::{Clock, iso, random_hex, random_uuid};
-use crate::filter::{Filter, MetadataIndex, PropertyType};
+use self::geometry::Metric;
+use self::index::{Change, Index, Mutation, Stored};
+use self::requests::{
+    Create, CreateMetadataIndex, DeleteMetadataIndex, Ids, Query, Returned, Upsert, check_ids, check_name, parse,
+};
+use crate::clock::{Clock, iso, random_uuid};
+use crate::filter::{Filter, MetadataIndex};
 use crate::refusal::Refusal;
 use crate::store::Store;
 
-/// Matches of a query that does not say how many (client API reference).
-const DEFAULT_TOP_K: usize = 5;
+mod geometry;
+mod index;
+mod persistence;
+mod requests;
+
 /// Ids of a page of the list call that does not say how many.
 const DEFAULT_LIST_COUNT: usize = 100;
-/// Most dimensions (Vectorize limits).
-const MAX_DIMENSIONS: usize = 1_536;
+
 /// Most metadata indexes of an index (Vectorize limits).
 const MAX_METADATA_INDEXES: usize = 10;
-/// List snapshots kept for clients in the middle of a chain of cursors.
-const SNAPSHOTS: usize = 16;
 
 /// Codes seen live; Cloudflare does not publish them.
 mod code {
@@ -43,147 +45,6 @@ mod code {
     pub(super) const UNREADABLE: u32 = 40_023;
     pub(super) const TOP_K: u32 = 40_025;
     pub(super) const RETURN_METADATA: u32 = 40_026;
-}
-
-/// How near two vectors are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Metric {
-    Cosine,
-    DotProduct,
-    Euclidean,
-}
-
-impl Metric {
-    fn read(name: &str) -> Option<Self> {
-        match name {
-            "cosine" => Some(Self::Cosine),
-            "dot-product" => Some(Self::DotProduct),
-            "euclidean" => Some(Self::Euclidean),
-            _ => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cosine => "cosine",
-            Self::DotProduct => "dot-product",
-            Self::Euclidean => "euclidean",
-        }
-    }
-
-    /// As Vectorize reports it: near is high, but for euclidean, where near is 0.
-    fn score(self, query: &Components, vector: &Components) -> f32 {
-        match self {
-            Self::Cosine => dot(&query.values, &vector.values) / (query.norm * vector.norm).max(f32::MIN_POSITIVE),
-            Self::DotProduct => dot(&query.values, &vector.values),
-            Self::Euclidean => {
-                query.values.iter().zip(&vector.values).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
-            }
-        }
-    }
-}
-
-/// A vector with its length, which every cosine needs.
-#[derive(Debug, Clone)]
-struct Components {
-    values: Vec<f32>,
-    norm: f32,
-}
-
-impl From<Vec<f32>> for Components {
-    fn from(values: Vec<f32>) -> Self {
-        let norm = dot(&values, &values).sqrt();
-        Self { values, norm }
-    }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Eight sums at a time is what the compiler turns into vector instructions.
-    let mut sums = [0_f32; 8];
-    let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in left.zip(right) {
-        for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
-            *sum += x * y;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-/// A vector as it is sent, one a line.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Upsert {
-    id: String,
-    values: Vec<f32>,
-    #[serde(default)]
-    namespace: Option<String>,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
-}
-
-#[derive(Debug, Clone)]
-struct Stored {
-    components: Components,
-    namespace: Option<String>,
-    metadata: Option<Map<String, Value>>,
-    /// Place of its write in the order of all writes; metadata indexes cover what came after them.
-    sequence: u64,
-}
-
-/// A write that was accepted.
-#[derive(Debug, Clone)]
-enum Change {
-    Put(String, Stored),
-    Delete(String),
-}
-
-#[derive(Debug)]
-struct Mutation {
-    id: String,
-    at_ms: u64,
-    visible_ms: u64,
-    changes: Vec<Change>,
-}
-
-#[derive(Debug)]
-struct Index {
-    description: Option<String>,
-    dimensions: usize,
-    metric: Metric,
-    created_ms: u64,
-    vectors: BTreeMap<String, Stored>,
-    metadata_indexes: Vec<MetadataIndex>,
-    pending: VecDeque<Mutation>,
-    processed: Option<(String, u64)>,
-    snapshots: VecDeque<(String, Arc<[String]>)>,
-}
-
-/// Body of a query.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Query {
-    #[serde(default)]
-    vector: Option<Vec<f32>>,
-    #[serde(default)]
-    vector_id: Option<String>,
-    #[serde(default)]
-    top_k: Option<usize>,
-    #[serde(default)]
-    return_values: bool,
-    #[serde(default)]
-    return_metadata: Option<Value>,
-    #[serde(default)]
-    filter: Option<Value>,
-    #[serde(default)]
-    namespace: Option<String>,
-}
-
-/// Which metadata a match carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Returned {
-    None,
-    Indexed,
-    All,
 }
 
 /// All indexes of the account.
@@ -204,7 +65,8 @@ struct State {
 impl Vectorize {
     /// With what the store holds; all of it is visible.
     pub(crate) fn open(store: Arc<Store>, clock: Arc<Clock>, delay: Duration) -> Result<Self, String> {
-        let state = store.with(load).map_err(|error| format!("cannot read the stored vectors: {error}"))?;
+        let state =
+            store.with(persistence::load).map_err(|error| format!("cannot read the stored vectors: {error}"))?;
         Ok(Self { store, clock, delay, state: Mutex::new(state) })
     }
 
@@ -440,7 +302,7 @@ impl Vectorize {
         self.read(name, |index| {
             let changes = changes(index, sequence)?;
             let id = random_uuid();
-            self.store.with(|db| persist(db, name, &changes, &id, at_ms))?;
+            self.store.with(|db| persistence::persist(db, name, &changes, &id, at_ms))?;
             index.pending.push_back(Mutation { id: id.clone(), at_ms, visible_ms, changes });
             Ok(json!({ "mutationId": id }))
         })
@@ -457,314 +319,7 @@ impl Vectorize {
     }
 }
 
-impl Index {
-    fn describe(&self, name: &str) -> Value {
-        json!({
-            "name": name, "description": self.description, "created_on": iso(self.created_ms),
-            "modified_on": iso(self.created_ms),
-            "config": { "dimensions": self.dimensions, "metric": self.metric.name() },
-        })
-    }
-
-    fn settle(&mut self, now: u64) {
-        let due = self.pending.iter().take_while(|mutation| mutation.visible_ms <= now).count();
-        for mutation in self.pending.drain(..due) {
-            for change in mutation.changes {
-                match change {
-                    Change::Put(id, vector) => self.vectors.insert(id, vector),
-                    Change::Delete(id) => self.vectors.remove(&id),
-                };
-            }
-            self.processed = Some((mutation.id, mutation.at_ms));
-        }
-    }
-
-    /// What a query is compared with.
-    fn target(&self, query: &Query) -> Result<Components, Refusal> {
-        let components = match (&query.vector, &query.vector_id) {
-            (Some(vector), _) => Components::from(vector.clone()),
-            (None, Some(id)) => {
-                let stored = self.vectors.get(id).map(|stored| stored.components.clone());
-                stored.ok_or_else(|| Refusal::new(400, code::UNREADABLE, format!("no vector \"{id}\"")))?
-            }
-            (None, None) => {
-                return Err(Refusal::new(400, code::UNREADABLE, "neither vector nor vectorId in the query"));
-            }
-        };
-        check_dimensions("query vector", self.dimensions, components.values.len())?;
-        Ok(components)
-    }
-
-    fn covers(&self, filter: &Filter, vector: &Stored) -> bool {
-        filter.matches(vector.metadata.as_ref(), |property| {
-            self.metadata_indexes.iter().find(|known| known.property == property && known.sequence < vector.sequence)
-        })
-    }
-
-    /// The snapshot that a cursor goes on in, or a new one.
-    fn snapshot(&mut self, cursor: Option<&str>) -> Result<(String, usize), Refusal> {
-        if let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) {
-            let position =
-                cursor.split_once(':').and_then(|(token, from)| Some((token.to_owned(), from.parse().ok()?)));
-            return position
-                .filter(|(token, _)| self.snapshots.iter().any(|(known, _)| known == token))
-                .ok_or_else(|| Refusal::new(400, code::UNREADABLE, "the cursor is unknown or has expired"));
-        }
-        let token = random_hex::<8>();
-        self.snapshots.push_back((token.clone(), self.vectors.keys().cloned().collect()));
-        if self.snapshots.len() > SNAPSHOTS {
-            self.snapshots.pop_front();
-        }
-        Ok((token, 0))
-    }
-}
-
-impl Stored {
-    fn describe(&self, id: &str, values: bool, returned: Returned, indexes: &[MetadataIndex]) -> Value {
-        let mut out = Map::new();
-        out.insert("id".to_owned(), json!(id));
-        if let Some(namespace) = &self.namespace {
-            out.insert("namespace".to_owned(), json!(namespace));
-        }
-        if values {
-            out.insert("values".to_owned(), json!(self.components.values));
-        }
-        let metadata = self.metadata.as_ref().and_then(|metadata| match returned {
-            Returned::None => None,
-            Returned::All => Some(metadata.clone()),
-            Returned::Indexed => {
-                let indexed = |name: &String| indexes.iter().any(|index| index.property == *name);
-                Some(metadata.iter().filter(|(name, _)| indexed(name)).map(|(k, v)| (k.clone(), v.clone())).collect())
-            }
-        });
-        if let Some(metadata) = metadata {
-            out.insert("metadata".to_owned(), Value::Object(metadata));
-        }
-        Value::Object(out)
-    }
-}
-
-impl Query {
-    fn returned(&self) -> Result<Returned, Refusal> {
-        match self.return_metadata.as_ref() {
-            None => Ok(Returned::None),
-            Some(Value::String(level)) if level == "none" => Ok(Returned::None),
-            Some(Value::String(level)) if level == "indexed" => Ok(Returned::Indexed),
-            Some(Value::String(level)) if level == "all" => Ok(Returned::All),
-            Some(other) => {
-                let message = format!("returnMetadata is {other}, and must be \"none\", \"indexed\" or \"all\"");
-                Err(Refusal::new(400, code::RETURN_METADATA, message))
-            }
-        }
-    }
-
-    fn top_k(&self, returned: Returned) -> Result<usize, Refusal> {
-        let heavy = self.return_values || returned == Returned::All;
-        let (max, when) = if heavy {
-            (MAX_TOP_K_WITH_METADATA, "with returnValues=true or returnMetadata=all, ")
-        } else {
-            (MAX_TOP_K, "")
-        };
-        let top_k = self.top_k.unwrap_or(DEFAULT_TOP_K);
-        if (1..=max).contains(&top_k) {
-            return Ok(top_k);
-        }
-        Err(Refusal::new(400, code::TOP_K, format!("{when}max top K is {max}, got {top_k}")))
-    }
-}
-
-impl Upsert {
-    fn check(&self, dimensions: usize) -> Result<(), Refusal> {
-        let id = &self.id;
-        if id.is_empty() || id.len() > MAX_ID_BYTES {
-            let message = format!("id \"{id}\" has {} bytes, and must have 1 to {MAX_ID_BYTES}", id.len());
-            return Err(Refusal::new(400, code::LONG_ID, message));
-        }
-        check_dimensions(&format!("vector \"{id}\""), dimensions, self.values.len())?;
-        let Some(metadata) = &self.metadata else { return Ok(()) };
-        let bytes = serde_json::to_string(metadata).map_or(0, |text| text.len());
-        if bytes > MAX_METADATA_BYTES {
-            let message = format!("metadata of \"{id}\" has {bytes} bytes, at most {MAX_METADATA_BYTES}");
-            return Err(Refusal::new(400, code::METADATA_SIZE, message));
-        }
-        let bad = |name: &String| name.is_empty() || name.starts_with('$') || name.contains(['.', '"']);
-        match metadata.keys().find(|name| bad(name)) {
-            None => Ok(()),
-            Some(name) => Err(Refusal::new(400, code::UNREADABLE, format!("metadata key \"{name}\" is not allowed"))),
-        }
-    }
-
-    fn into_change(self, sequence: u64) -> Change {
-        let Self { id, values, namespace, metadata } = self;
-        Change::Put(id, Stored { components: values.into(), namespace, metadata, sequence })
-    }
-}
-
-#[derive(Deserialize)]
-struct Create {
-    name: String,
-    #[serde(default)]
-    description: Option<String>,
-    config: Config,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Config {
-    Explicit { dimensions: usize, metric: String },
-    Preset { preset: String },
-}
-
-impl Config {
-    fn resolve(&self) -> Result<(usize, Metric), Refusal> {
-        match self {
-            Self::Preset { preset } if preset == docent_core::embedding::SPEC.model => {
-                Ok((docent_core::embedding::SPEC.dimensions, Metric::Cosine))
-            }
-            Self::Preset { preset } => Err(Refusal::new(400, code::UNREADABLE, format!("no preset \"{preset}\""))),
-            Self::Explicit { dimensions, .. } if !(1..=MAX_DIMENSIONS).contains(dimensions) => {
-                let message = format!("dimensions is {dimensions}, and must be from 1 to {MAX_DIMENSIONS}");
-                Err(Refusal::new(400, code::DIMENSIONS, message))
-            }
-            Self::Explicit { dimensions, metric } => Metric::read(metric)
-                .map(|metric| (*dimensions, metric))
-                .ok_or_else(|| Refusal::new(400, code::UNREADABLE, format!("no metric \"{metric}\""))),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateMetadataIndex {
-    property_name: String,
-    index_type: PropertyType,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeleteMetadataIndex {
-    property_name: String,
-}
-
-#[derive(Deserialize)]
-struct Ids {
-    ids: Vec<String>,
-}
-
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::new(400, code::UNREADABLE, format!("the body cannot be read: {error}")))
-}
-
-fn check_name(name: &str) -> Result<(), Refusal> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if (1..=64).contains(&name.len()) && name.chars().all(allowed) {
-        return Ok(());
-    }
-    let message = format!("index name \"{name}\" must have 1 to 64 of a-z, 0-9, - and _");
-    Err(Refusal::new(400, code::UNREADABLE, message))
-}
-
-fn check_ids(ids: &[String], max: usize) -> Result<(), Refusal> {
-    if (1..=max).contains(&ids.len()) {
-        return Ok(());
-    }
-    let message = format!("{} ids in one request, and there must be 1 to {max}", ids.len());
-    Err(Refusal::new(400, code::TOO_MANY_IDS, message))
-}
-
-fn check_dimensions(what: &str, expected: usize, got: usize) -> Result<(), Refusal> {
-    if expected == got {
-        return Ok(());
-    }
-    let message = format!("invalid {what}, expected {expected} dimensions, and got {got} dimensions");
-    Err(Refusal::new(400, code::DIMENSIONS, message))
-}
-
 /// Seen live as HTTP 400, not 404.
 fn no_index(name: &str) -> Refusal {
     Refusal::new(400, code::NO_INDEX, format!("vectorize.index.not_found - Index name \"{name}\""))
-}
-
-fn persist(
-    db: &mut rusqlite::Connection,
-    name: &str,
-    changes: &[Change],
-    mutation: &str,
-    at_ms: u64,
-) -> rusqlite::Result<()> {
-    let transaction = db.transaction()?;
-    for change in changes {
-        match change {
-            Change::Put(id, vector) => {
-                let components: Vec<u8> = vector.components.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                let metadata = vector.metadata.as_ref().map(|metadata| Value::Object(metadata.clone()).to_string());
-                transaction
-                    .prepare_cached("INSERT OR REPLACE INTO vector VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-                    .execute(params![name, id, components, vector.namespace, metadata, vector.sequence])?;
-            }
-            Change::Delete(id) => {
-                transaction
-                    .prepare_cached("DELETE FROM vector WHERE index_name = ?1 AND id = ?2")?
-                    .execute(params![name, id])?;
-            }
-        }
-    }
-    transaction.execute(
-        "UPDATE vector_index SET mutation = ?2, mutation_ms = ?3 WHERE name = ?1",
-        params![name, mutation, at_ms],
-    )?;
-    transaction.commit()
-}
-
-fn load(db: &mut rusqlite::Connection) -> rusqlite::Result<State> {
-    let mut state = State::default();
-    let mut statement = db
-        .prepare("SELECT name, description, dimensions, metric, created_ms, mutation, mutation_ms FROM vector_index")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        let mutation: Option<String> = row.get(5)?;
-        let index = Index {
-            description: row.get(1)?,
-            dimensions: row.get(2)?,
-            metric: Metric::read(&row.get::<_, String>(3)?).unwrap_or(Metric::Cosine),
-            created_ms: row.get(4)?,
-            vectors: load_vectors(db, &name)?,
-            metadata_indexes: load_metadata_indexes(db, &name)?,
-            pending: VecDeque::new(),
-            processed: mutation.zip(row.get(6)?),
-            snapshots: VecDeque::new(),
-        };
-        state.indexes.insert(name, index);
-    }
-    let last = "SELECT max(sequence) FROM (SELECT sequence FROM vector UNION ALL SELECT sequence FROM metadata_index)";
-    state.sequence = db.query_row(last, [], |row| row.get(0)).optional()?.flatten().unwrap_or(0);
-    Ok(state)
-}
-
-fn load_vectors(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<BTreeMap<String, Stored>> {
-    db.prepare("SELECT id, components, namespace, metadata, sequence FROM vector WHERE index_name = ?1")?
-        .query_map([name], |row| {
-            let components: Vec<u8> = row.get(1)?;
-            let (values, _) = components.as_chunks::<4>();
-            let metadata: Option<String> = row.get(3)?;
-            let stored = Stored {
-                components: values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect::<Vec<_>>().into(),
-                namespace: row.get(2)?,
-                metadata: metadata.and_then(|text| serde_json::from_str(&text).ok()),
-                sequence: row.get(4)?,
-            };
-            Ok((row.get(0)?, stored))
-        })?
-        .collect()
-}
-
-fn load_metadata_indexes(db: &rusqlite::Connection, name: &str) -> rusqlite::Result<Vec<MetadataIndex>> {
-    db.prepare("SELECT property, type, sequence FROM metadata_index WHERE index_name = ?1 ORDER BY sequence")?
-        .query_map([name], |row| {
-            let kind = PropertyType::read(&row.get::<_, String>(1)?).unwrap_or(PropertyType::String);
-            Ok(MetadataIndex { property: row.get(0)?, kind, sequence: row.get(2)? })
-        })?
-        .collect()
 }

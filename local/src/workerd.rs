@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::bindings::HEADER;
+use crate::console::say;
 
 /// Time that workerd has to compile the Worker and listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -386,7 +387,7 @@ fn collect(
                 continue;
             }
             if echo {
-                eprintln!("{line}");
+                say(&line);
             }
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             if lines.len() == MAX_LINES {

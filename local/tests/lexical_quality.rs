@@ -3,6 +3,7 @@
 //! The documentation and its questions are not part of the project; where they are not there, there
 //! is nothing to measure.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test fails by panicking
+#![allow(clippy::cast_precision_loss)] // counts of questions
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
