@@ -292,7 +292,7 @@ pub fn read(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError
     if url.len() > MAX_URL_BYTES || path.len() > MAX_URL_BYTES {
         return Err(DocumentError::LongUrl);
     }
-    let body = markdown::with_links(body, |link| site.resolve(path, &url, link));
+    let body = markdown::prepared(body, |link| site.resolve(path, &url, link));
     let titles = [front.title, front.sidebar_label, front.sidebar_title];
     let title = titles.into_iter().find(|title| !title.is_empty());
     let title = title.or_else(|| first_heading(&body)).unwrap_or_else(|| readable(path));

@@ -274,10 +274,11 @@ fn stays_in_anchor(c: char) -> bool {
         )
 }
 
-/// The page with every link and image as `resolve` wants it (`None` leaves it), reference links
-/// written out where they stand, so that a chunk needs no other part of the page, and HTML comments
-/// taken out. Code stays as it is.
-pub fn with_links(source: &str, resolve: impl Fn(&str) -> Option<String>) -> String {
+/// The page made ready to be cut: every link and image as `resolve` wants it (`None` leaves it),
+/// reference links written out where they stand, so that a chunk needs no other part of the page,
+/// HTML comments taken out, and the dashes under a table's header reduced to three, for the model
+/// reads each as a token. Code stays as it is.
+pub fn prepared(source: &str, resolve: impl Fn(&str) -> Option<String>) -> String {
     let parser = Parser::new_ext(source, options());
     let mut edits: Vec<(Range<usize>, String)> =
         parser.reference_definitions().iter().map(|(_, definition)| (definition.span.clone(), String::new())).collect();
@@ -294,6 +295,7 @@ pub fn with_links(source: &str, resolve: impl Fn(&str) -> Option<String>) -> Str
                 extend_inside(&mut open, range.end);
             }
             Event::InlineHtml(html) if html.starts_with("<!--") => edits.push((range, String::new())),
+            Event::Start(Tag::Table(_)) => edits.extend(dashes(source, range)),
             Event::Start(Tag::HtmlBlock) => {
                 edits.extend(comments(source, range).into_iter().map(|range| (range, String::new())));
             }
@@ -367,6 +369,20 @@ fn comments(source: &str, block: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
+/// The runs of dashes in the second line of a table.
+fn dashes(source: &str, table: Range<usize>) -> Vec<(Range<usize>, String)> {
+    let mut lines = source.get(table.clone()).unwrap_or_default().split_inclusive('\n');
+    let start = table.start + lines.next().map_or(0, str::len);
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (at, _) in lines.next().unwrap_or_default().match_indices('-') {
+        match runs.last_mut() {
+            Some(run) if run.end == start + at => run.end += 1,
+            _ => runs.push(start + at..start + at + 1),
+        }
+    }
+    runs.into_iter().map(|run| (run, "---".to_owned())).collect()
+}
+
 fn apply(source: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
     edits.sort_by_key(|(range, _)| range.start);
     let mut result = String::with_capacity(source.len() + source.len() / 8);
@@ -420,10 +436,11 @@ mod tests {
             ),
             ("[a](https://y/z) <https://y>", "[a](https://y/z) <https://y>"),
             ("a <!-- x --> b\n\n<!-- y\n\nz -->\n\nc", "a  b\n\n\n\nc"),
+            ("| a | b |\n|:------|--|\n| ---- | |\n", "| a | b |\n|:---|---|\n| ---- | |\n"),
             ("<!-- never closed\n\ntext", "<!-- never closed\n\ntext"),
         ];
         for (source, expected) in cases {
-            assert_eq!(with_links(source, resolve), expected, "{source}");
+            assert_eq!(prepared(source, resolve), expected, "{source}");
         }
     }
 

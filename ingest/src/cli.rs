@@ -1,5 +1,5 @@
 //! The command line, and what it prints.
-#![allow(clippy::doc_markdown)] // the documentation of arguments is what --help prints, as it is
+#![allow(clippy::doc_markdown, rustdoc::bare_urls)] // the documentation of arguments is what --help prints, as it is
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -73,7 +73,7 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Ingest
     let exists = check_index(&cloud, &settings.index)?;
     let books = Books::open(&cloud)?;
     let known = if exists && cloud.info()?.vector_count > 0 { books.manifest.clone() } else { Manifest::default() };
-    let plan = Plan::new(&known, reading.chunks, &reading.kept);
+    let plan = Plan::new(&known, reading.chunks, &reading.unread.of(&known));
     let live = live_record(&cloud)?;
     let record = IndexRecord {
         v: 1,
@@ -147,14 +147,30 @@ struct Reading {
     chunks: Vec<Chunk>,
     skipped: Vec<Failure>,
     failed: Vec<Failure>,
-    /// Paths that failed: what the index holds of them stays until they can be read again.
-    kept: BTreeSet<String>,
+    unread: Unread,
+}
+
+/// What the index holds of these documents stays until they can be read again.
+struct Unread {
+    /// Files that failed.
+    paths: BTreeSet<String>,
+    /// If a folder failed: all files that were found, since whatever else is known may be in it.
+    all_but: Option<BTreeSet<String>>,
+}
+
+impl Unread {
+    fn of(&self, known: &Manifest) -> BTreeSet<String> {
+        let hidden = |path: &&String| self.all_but.as_ref().is_some_and(|found| !found.contains(*path));
+        known.documents.keys().filter(|path| self.paths.contains(*path) || hidden(path)).cloned().collect()
+    }
 }
 
 impl Reading {
     fn of(settings: &Settings) -> Self {
         let (sources, failed) = walk::walk(&settings.paths);
-        let mut reading = Self { chunks: Vec::new(), skipped: Vec::new(), failed, kept: BTreeSet::new() };
+        let found = || sources.iter().map(|source| source.path.clone()).collect();
+        let unread = Unread { paths: BTreeSet::new(), all_but: (!failed.is_empty()).then(found) };
+        let mut reading = Self { chunks: Vec::new(), skipped: Vec::new(), failed, unread };
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
         for source in sources {
             match read(&source, settings) {
@@ -171,7 +187,7 @@ impl Reading {
                 },
                 Err(reason) => {
                     reading.failed.push(Failure::new(source.location.display(), reason));
-                    reading.kept.insert(source.path);
+                    reading.unread.paths.insert(source.path);
                 }
             }
         }
@@ -248,5 +264,21 @@ fn wait_until_visible(cloud: &Cloudflare, writes: &[Acknowledged], progress: Pro
         }
         progress("waiting until the index shows it", 0, 0);
         std::thread::sleep(POLL_EVERY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_of_a_folder_that_cannot_be_read_are_not_taken_for_gone() {
+        let mut known = Manifest::default();
+        ["found.md", "broken.md", "gone.md"].map(|path| known.add(path, path));
+        let set = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
+        let file = Unread { paths: set(&["broken.md"]), all_but: None };
+        assert_eq!(file.of(&known), set(&["broken.md"]));
+        let folder = Unread { paths: set(&["broken.md"]), all_but: Some(set(&["found.md", "broken.md"])) };
+        assert_eq!(folder.of(&known), set(&["broken.md", "gone.md"]));
     }
 }
