@@ -44,7 +44,7 @@ pub struct Serve {
     pub port: u16,
 
     /// Port of the stand-in on 127.0.0.1; 0 takes a free one.
-    #[arg(long, default_value_t = 8788)]
+    #[arg(long, value_name = "PORT", default_value_t = 8788)]
     pub cloud_port: u16,
 
     /// Folder that keeps vectors, values and the session secret; without it, memory does.
@@ -54,12 +54,12 @@ pub struct Serve {
     /// Folder of a BERT model that makes the vectors (model.safetensors, config.json), or `download`.
     ///
     /// `download` fetches bge-base-en-v1.5, the model that Workers AI runs, into the state folder
-    /// (440 MB). Needs a build with `--features bert`. Vectors of two models do not mix: ingest into
-    /// a state folder of its own.
+    /// (440 MB). Needs a build with `--features bert`. Each model has a database of its own there, so
+    /// ingest again after changing it.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
 
-    /// Markdown to show as pages below http://127.0.0.1:<cloud-port>/docs/, so that sources can be clicked.
+    /// Markdown to show as pages below /docs/ of the stand-in, so that sources can be clicked.
     #[arg(long, value_name = "DIR")]
     pub docs: Option<PathBuf>,
 
@@ -70,7 +70,7 @@ pub struct Serve {
     pub llm: Option<String>,
 
     /// Model to ask of that server.
-    #[arg(long, value_name = "NAME", default_value = "llama3.1:8b", requires = "llm")]
+    #[arg(long, value_name = "NAME", default_value = "llama3.1", requires = "llm")]
     pub llm_model: String,
 
     /// AI Gateway that exists beside `default`; may be given again.
@@ -127,5 +127,33 @@ fn read_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_option_with_its_default() {
+        let page = include_str!("../../docs/local.md");
+        let mut cli = Cli::command();
+        cli.build();
+        let serve = cli.find_subcommand("serve").unwrap();
+        for option in serve.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument))) {
+            let (name, argument) = option;
+            if name == "help" {
+                continue;
+            }
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `--{name} ")) || line.starts_with(&format!("| `--{name}`")));
+            let row = row.unwrap_or_else(|| panic!("add --{name} to docs/local.md"));
+            for default in argument.get_default_values().iter().filter(|_| argument.get_action().takes_values()) {
+                assert!(row.contains(&format!("`{}`", default.to_str().unwrap())), "{row}");
+            }
+        }
     }
 }
