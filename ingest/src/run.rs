@@ -274,7 +274,9 @@ mod tests {
     #[test]
     fn documents_of_a_folder_that_cannot_be_read_are_not_taken_for_gone() {
         let mut known = Manifest::default();
-        ["found.md", "broken.md", "gone.md"].iter().for_each(|path| known.add(path, path));
+        for path in ["found.md", "broken.md", "gone.md"] {
+            known.add(path, path);
+        }
         let set = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
         let file = Unread { paths: set(&["broken.md"]), all_but: None };
         assert_eq!(file.of(&known), set(&["broken.md"]));
