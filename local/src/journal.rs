@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// Calls kept; the oldest goes first.
 const MAX_CALLS: usize = 1_000;
+/// Texts kept of a request that has many: an ingest sends a hundred at a time.
+const MAX_TEXTS: usize = 10;
 /// Longest string of a logged request, characters: a prompt fits, a book does not.
 const MAX_TEXT_CHARS: usize = 100_000;
 
@@ -107,7 +109,14 @@ fn shorten(value: &mut Value) {
         Value::Array(list) if list.len() > 8 && list.iter().all(Value::is_number) => {
             *value = json!(format!("{} numbers", list.len()));
         }
-        Value::Array(list) => list.iter_mut().for_each(shorten),
+        Value::Array(list) => {
+            let more = list.len().saturating_sub(MAX_TEXTS);
+            if more > 0 && list.iter().all(Value::is_string) {
+                list.truncate(MAX_TEXTS);
+                list.push(json!(format!("… and {more} more")));
+            }
+            list.iter_mut().for_each(shorten);
+        }
         Value::Object(fields) => fields.values_mut().for_each(shorten),
         Value::String(text) if text.len() > MAX_TEXT_CHARS => {
             *text = text.chars().take(MAX_TEXT_CHARS).chain("…".chars()).collect();
