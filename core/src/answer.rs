@@ -4,7 +4,7 @@
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata};
-use crate::draft::{Draft, Reader};
+use crate::draft::{Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
 use crate::policy::{self, MAX_RETRIES, Remedy};
@@ -86,18 +86,19 @@ pub async fn respond<P: Ports>(
     prepared: Prepared,
     reader: &mut impl Reader,
 ) -> Outcome {
-    send_opening(&prepared, reader).await;
+    send_opening(&prepared, reader);
     let mut draft = Draft::new(settings);
     let result = if prepared.passages.is_empty() {
-        draft.refuse(reader).await;
+        draft.refuse(reader);
         Ok(())
     } else {
         write(ports, settings, &prepared, &mut draft, reader).await
     };
-    draft.end(reader).await;
+    draft.end(reader);
+    let started = draft.started;
     let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
     let outcome = store(ports, settings, prepared, draft, error).await;
-    send_closing(&outcome, reader).await;
+    send_closing(&outcome, started, reader);
     outcome
 }
 
@@ -270,14 +271,14 @@ fn log(ports: &impl Host, trace_id: &str, what: &str, fault: &Fault) {
     ports.log(&line.to_string());
 }
 
-async fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {
+fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {
     let model = prepared.models.first().map_or("", String::as_str);
     let mut parts = vec![Part::Start {
         message_id: &prepared.message_id,
         message_metadata: StartMetadata { session: &prepared.token, trace_id: &prepared.trace_id, model },
     }];
     parts.extend(prepared.sources.iter().map(Part::source));
-    reader.send(&parts).await;
+    reader.send(&parts);
 }
 
 /// Asks model after model until one has answered, or has begun to and broke off.
@@ -313,7 +314,7 @@ async fn write<P: Ports>(
             Remedy::WithoutGateway if route != Route::Direct => route = Route::Direct,
             Remedy::Shrink if !shrunk => shrunk = true,
             Remedy::Refuse => {
-                draft.refuse(reader).await;
+                draft.refuse(reader);
                 return Ok(());
             }
             Remedy::Retry | Remedy::NextModel | Remedy::Shrink => {
@@ -382,13 +383,18 @@ async fn store(
     Outcome { turn, metadata, error }
 }
 
-async fn send_closing(outcome: &Outcome, reader: &mut impl Reader) {
-    if let Some(error) = &outcome.error {
-        reader.send(&[Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]).await;
-        return;
+fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
+    let mut parts = Vec::with_capacity(3);
+    if started {
+        parts.push(Part::TextEnd { id: TEXT_ID });
     }
-    let finish_reason = finish_reason(outcome.turn.finish);
-    reader.send(&[Part::Finish { finish_reason, message_metadata: outcome.metadata.clone() }]).await;
+    if let Some(error) = &outcome.error {
+        parts.extend([Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]);
+    } else {
+        let finish_reason = finish_reason(outcome.turn.finish);
+        parts.push(Part::Finish { finish_reason, message_metadata: &outcome.metadata });
+    }
+    reader.close(&parts);
 }
 
 fn finish_reason(finish: Finish) -> &'static str {

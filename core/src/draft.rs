@@ -9,14 +9,16 @@ use crate::sse::{Decoder, Part};
 use crate::workers_ai::{self, Usage};
 
 /// The answer's only text part.
-const TEXT_ID: &str = "0";
+pub(crate) const TEXT_ID: &str = "0";
 
 /// Where the parts of an answer go. A reader that has left takes them and drops them: the answer is
 /// written to the end all the same, for it is stored.
-#[allow(async_fn_in_trait)] // no caller needs Send: see ports
 pub trait Reader {
-    /// Takes parts, in order.
-    async fn send(&mut self, parts: &[Part<'_>]);
+    /// Takes parts, in order, and does not wait until they are read: an answer is short.
+    fn send(&mut self, parts: &[Part<'_>]);
+
+    /// Takes the last parts.
+    fn close(&mut self, parts: &[Part<'_>]);
 }
 
 /// The reader of an answer that is wanted in one piece.
@@ -24,7 +26,9 @@ pub trait Reader {
 pub struct Unstreamed;
 
 impl Reader for Unstreamed {
-    async fn send(&mut self, _: &[Part<'_>]) {}
+    fn send(&mut self, _: &[Part<'_>]) {}
+
+    fn close(&mut self, _: &[Part<'_>]) {}
 }
 
 /// The answer as far as it has been written.
@@ -79,14 +83,14 @@ impl Draft {
             let mut piece = Piece::default();
             piece.read(&String::from_utf8_lossy(&body));
             piece.done = true;
-            self.take(piece, reader).await?;
+            self.take(piece, reader)?;
             return self.check_complete();
         }
         let mut decoder = Decoder::default();
         while let Some(bytes) = answer.next().await? {
             let mut piece = Piece::default();
             decoder.push(&bytes, |data| piece.read(data)).map_err(|error| unreadable(&error.to_string()))?;
-            self.take(piece, reader).await?;
+            self.take(piece, reader)?;
             if self.done {
                 answer.complete();
                 return self.check_complete();
@@ -94,20 +98,20 @@ impl Draft {
         }
         let mut piece = Piece::default();
         decoder.finish(|data| piece.read(data));
-        self.take(piece, reader).await?;
+        self.take(piece, reader)?;
         self.check_complete()
     }
 
-    async fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
+    fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
         self.usage = piece.usage.unwrap_or(self.usage);
         self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
         self.done |= piece.done;
         let shown = self.filter.push(&piece.text);
-        self.show(&shown, reader).await;
+        self.show(&shown, reader);
         piece.fault.map_or(Ok(()), Err)
     }
 
-    async fn show(&mut self, text: &str, reader: &mut impl Reader) {
+    fn show(&mut self, text: &str, reader: &mut impl Reader) {
         // A model may begin with blank lines; the text begins with its first word.
         let text = if self.started { text } else { text.trim_start() };
         if text.is_empty() {
@@ -116,18 +120,18 @@ impl Draft {
         self.text.push_str(text);
         let delta = Part::TextDelta { id: TEXT_ID, delta: text };
         if self.started {
-            reader.send(&[delta]).await;
+            reader.send(&[delta]);
         } else {
             self.started = true;
-            reader.send(&[Part::TextStart { id: TEXT_ID }, delta]).await;
+            reader.send(&[Part::TextStart { id: TEXT_ID }, delta]);
         }
     }
 
     /// Says that the documentation does not answer, without a model.
-    pub(crate) async fn refuse(&mut self, reader: &mut impl Reader) {
+    pub(crate) fn refuse(&mut self, reader: &mut impl Reader) {
         self.model.clear();
         self.done = true;
-        self.show(REFUSAL, reader).await;
+        self.show(REFUSAL, reader);
     }
 
     fn check_complete(&self) -> Result<(), Fault> {
@@ -138,13 +142,10 @@ impl Draft {
     }
 
     /// No more text comes.
-    pub(crate) async fn end(&mut self, reader: &mut impl Reader) {
+    pub(crate) fn end(&mut self, reader: &mut impl Reader) {
         let held = std::mem::replace(&mut self.filter, CitationFilter::new(0)).finish();
-        self.show(held.trim_end(), reader).await;
+        self.show(held.trim_end(), reader);
         self.refused = prompt::is_refusal(&self.text);
-        if self.started {
-            reader.send(&[Part::TextEnd { id: TEXT_ID }]).await;
-        }
     }
 
     /// How it ended, if it did not break off.

@@ -80,6 +80,7 @@ pub fn source(passage: &Passage) -> Source {
 /// The beginning of a passage without its Markdown marks, on one line, cut at a word.
 fn snippet(text: &str) -> String {
     let mut out = String::new();
+    let mut left = SNIPPET_CHARS;
     let lines = text.lines().map(str::trim).filter(|line| {
         !line.starts_with("```") && !line.starts_with("~~~") && !line.starts_with('#') && !line.starts_with("|--")
     });
@@ -88,10 +89,11 @@ fn snippet(text: &str) -> String {
         if word.is_empty() {
             continue;
         }
-        if out.chars().count() + 1 + word.chars().count() > SNIPPET_CHARS {
+        let Some(rest) = left.checked_sub(word.chars().count() + 1) else {
             out.push('…');
             break;
-        }
+        };
+        left = rest;
         if !out.is_empty() {
             out.push(' ');
         }

@@ -131,7 +131,7 @@ pub enum Part<'a> {
         /// `stop`, `length` or `error`.
         finish_reason: &'static str,
         /// Usage and what became of the turn.
-        message_metadata: AnswerMetadata,
+        message_metadata: &'a AnswerMetadata,
     },
     /// Precedes [`Part::Error`] with what a program can branch on.
     DataDocentError {

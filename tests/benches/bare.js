@@ -17,7 +17,7 @@ export default {
     const { data } = await (await env.AI.run(EMBEDDING, { text: texts, pooling: 'cls' }, raw)).json();
     const query = (vector) => env.INDEX.query(vector, { topK: 6, returnMetadata: 'all' });
     const found = await Promise.all(data.map(query));
-    const passages = found[0].matches.map((match) => match.metadata.text).join('\n\n');
+    const passages = found[0].matches.map(passage).join('');
     const messages = [
       { role: 'system', content: `Answer from these passages:\n${passages}` },
       { role: 'user', content: message },
@@ -38,4 +38,9 @@ async function relay(stream, writable, env, key) {
   }
   await writer.close();
   await env.SESSIONS.put(key, await new Blob(chunks).text(), { expirationTtl: 604800 });
+}
+
+/** As docent writes them, so that the stand-in gives all contenders the same answer. */
+function passage({ metadata: { title, heading, text } }, at) {
+  return `<passage n="${at + 1}" page="${title} › ${heading}">\n${text}\n</passage>\n`;
 }

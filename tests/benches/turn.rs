@@ -1,9 +1,9 @@
-//! CPU of the Worker per chat turn, as a ratio to two others in the same run: a bare JavaScript
+//! CPU of the Worker per chat turn, as a ratio to others in the same run: a bare JavaScript
 //! Worker that makes the same upstream calls and does nothing else, and the bot as tutorials write
-//! it. CPU is what Cloudflare bills; it is user plus system time of each one's own workerd, so that
+//! it; and, below what a bot can do, one that hands the model's stream over unseen. CPU is what Cloudflare bills; it is user plus system time of each one's own workerd, so that
 //! neither the stand-in nor this program counts.
 //!
-//! The three take turns, round by round, since the speed of a shared machine drifts.
+//! They take turns, round by round, since the speed of a shared machine drifts.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ use docent_ingest::settings::{Given, Settings};
 use docent_local::{Cloud, CloudConfig, Module, Workerd, WorkerdConfig, workerd};
 use serde_json::{Value, json};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 /// Turns per round: a tick of CPU time is 10 ms, a round must have many.
 const TURNS: usize = 160;
 /// Asked at the same time, as an isolate serves them.
@@ -51,8 +51,13 @@ fn main() {
         Contender { name: "bare", path: "/", workerd: start(script("bare.js")), session: None },
         Contender { name: "docent", path: "/v1/chat", workerd: start(docent), session: None },
         Contender { name: "tutorial", path: "/", workerd: start(script("tutorial.js")), session: None },
+        Contender { name: "passthrough", path: "/", workerd: start(script("passthrough.js")), session: None },
     ];
     println!("CPU of workerd per turn, {ROUNDS} rounds of {TURNS} turns, {AT_ONCE} at a time");
+    for contender in &contenders {
+        let events = ask(contender, &json!({ "message": QUESTION })).matches("data: ").count();
+        println!("{}: {events} events an answer", contender.name);
+    }
     measure("first turn (no session)", &contenders);
     for contender in &mut contenders {
         contender.session = Some(session(contender));
@@ -120,11 +125,11 @@ fn measure(what: &str, contenders: &[Contender]) {
         }
     }
     println!("\n{what}");
-    println!("{:<10} {:>12} {:>28}", "", "ms per turn", "ratio to bare (min–max)");
+    println!("{:<12} {:>12} {:>28}", "", "ms per turn", "ratio to bare (min–max)");
     for (contender, own) in contenders.iter().zip(&cpu) {
         let ratios: Vec<f64> = own.iter().zip(&cpu[0]).map(|(own, bare)| own / bare).collect();
         let (ms, (least, middle, most)) = (spread(own).1, spread(&ratios));
-        println!("{:<10} {ms:>12.2} {:>28}", contender.name, format!("{middle:.2} ({least:.2}–{most:.2})"));
+        println!("{:<12} {ms:>12.2} {:>28}", contender.name, format!("{middle:.2} ({least:.2}–{most:.2})"));
     }
 }
 

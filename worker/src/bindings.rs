@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use docent_core::api;
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
-use docent_core::ports::{ByteStream, Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::ports::{Embed, Fault, Generate, Host, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest};
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
 use js_sys::futures::JsFuture;
-use js_sys::{Array, JSON, Reflect, Uint8Array};
+use js_sys::{Array, JSON, Reflect};
 use wasm_bindgen::prelude::*;
 use worker::{Delay, Env, KvStore};
+
+use crate::body::{Body, Watch};
 
 /// How long an isolate trusts the index record that it read, milliseconds. KV itself shows a new
 /// record elsewhere only after as long.
@@ -48,13 +50,6 @@ extern "C" {
     type Vectorize;
     #[wasm_bindgen(method, catch)]
     async fn query(this: &Vectorize, vector: &JsValue, options: &JsValue) -> Result<JsValue, JsValue>;
-
-    /// What a stream's reader answers.
-    type Chunk;
-    #[wasm_bindgen(method, getter)]
-    fn done(this: &Chunk) -> bool;
-    #[wasm_bindgen(method, getter)]
-    fn value(this: &Chunk) -> Option<Uint8Array>;
 }
 
 /// Reads and checks variables and secrets.
@@ -141,7 +136,7 @@ async fn accepted(response: web_sys::Response) -> Result<web_sys::Response, Faul
 }
 
 /// What an AI call threw; with raw responses that is a lost connection or an answer unlike any.
-fn thrown(error: JsValue) -> Fault {
+pub(crate) fn thrown(error: JsValue) -> Fault {
     unreadable("Workers AI", &describe(&error))
 }
 
@@ -154,7 +149,7 @@ fn unreadable(service: &'static str, message: &str) -> Fault {
 }
 
 /// A thrown value as text.
-fn describe(error: &JsValue) -> String {
+pub(crate) fn describe(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }
 
@@ -229,10 +224,9 @@ impl Generate for Doors {
         let inputs = serde_json::to_string(request).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
         self.check_ai()?;
         let mut watch = Watch::start(self.first_byte_ms, self.idle_ms)?;
-        let signal = watch.controller.signal();
+        let signal = watch.signal();
         let call = std::pin::pin!(self.run(model, &inputs, route, &signal));
-        let Some(response) = watch.over(call).await else { return Err(self.timed_out()) };
-        let response = accepted(response.map_err(thrown)?).await?;
+        let response = accepted(watch.over(call).await?.map_err(thrown)?).await?;
         let content_type = response.headers().get("content-type").ok().flatten().unwrap_or_default();
         let event_stream = content_type.starts_with("text/event-stream");
         if !event_stream && !content_type.starts_with("application/json") {
@@ -240,97 +234,7 @@ impl Generate for Doors {
         }
         let stream = response.body().ok_or_else(|| unreadable("Workers AI", "an answer without body"))?;
         let reader = web_sys::ReadableStreamDefaultReader::new(&stream).map_err(thrown)?;
-        Ok(Body { reader, event_stream, watch })
-    }
-}
-
-/// Guards a call that may fall silent: before its first byte, and between two later ones.
-///
-/// One timer serves many waits, since a timer for each would cost more than what is waited for: when
-/// it rings too early it is set again for the rest.
-struct Watch {
-    controller: web_sys::AbortController,
-    complete: bool,
-    /// Longest wait for what comes next, milliseconds.
-    patience_ms: u64,
-    idle_ms: u64,
-    heard_ms: f64,
-    alarm: Delay,
-}
-
-impl Watch {
-    fn start(first_byte_ms: u64, idle_ms: u64) -> Result<Self, Fault> {
-        Ok(Self {
-            controller: web_sys::AbortController::new().map_err(thrown)?,
-            complete: false,
-            patience_ms: first_byte_ms,
-            idle_ms,
-            heard_ms: js_sys::Date::now(),
-            alarm: Delay::from(Duration::from_millis(first_byte_ms)),
-        })
-    }
-
-    /// The first byte is there: from now on pauses count.
-    fn begun(&mut self) {
-        if self.patience_ms != self.idle_ms {
-            self.patience_ms = self.idle_ms;
-            self.alarm = Delay::from(Duration::from_millis(self.idle_ms));
-        }
-    }
-
-    /// Waits for something, but not longer than patience lasts.
-    async fn over<F: Future + Unpin>(&mut self, mut awaited: F) -> Option<F::Output> {
-        loop {
-            match select(&mut awaited, &mut self.alarm).await {
-                Either::Left((heard, _)) => {
-                    self.heard_ms = js_sys::Date::now();
-                    return Some(heard);
-                }
-                Either::Right(_) => {
-                    let left_ms = ms(self.patience_ms) - (js_sys::Date::now() - self.heard_ms);
-                    if left_ms <= 0.0 {
-                        return None;
-                    }
-                    self.alarm = Delay::from(Duration::from_secs_f64(left_ms / 1000.0));
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // An answer that nobody reads further must not go on being written, and billed.
-        if !self.complete {
-            self.controller.abort();
-        }
-    }
-}
-
-/// The body of a chat answer.
-pub(crate) struct Body {
-    reader: web_sys::ReadableStreamDefaultReader,
-    event_stream: bool,
-    watch: Watch,
-}
-
-impl ByteStream for Body {
-    fn is_event_stream(&self) -> bool {
-        self.event_stream
-    }
-
-    fn complete(&mut self) {
-        self.watch.complete = true;
-    }
-
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(chunk) = self.watch.over(JsFuture::from(self.reader.read())).await else {
-            return Err(Fault::TimedOut { service: "Workers AI", ms: self.watch.patience_ms });
-        };
-        self.watch.begun();
-        let chunk: Chunk = chunk.map_err(thrown)?.unchecked_into();
-        self.watch.complete = chunk.done();
-        Ok(if self.watch.complete { None } else { chunk.value().map(|bytes| bytes.to_vec()) })
+        Ok(Body::new(reader, event_stream, watch))
     }
 }
 

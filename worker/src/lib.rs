@@ -2,9 +2,11 @@
 //!
 //! What an answer is made of is decided in `docent-core`; here requests are taken, bindings are
 //! handed over, and bytes go out. The rest of the crate: [`bindings`] (the doors of the question
-//! flow), [`http`] (responses and who may read them), [`stream`] (the answer as it comes).
+//! flow), [`body`] (a model's answer as it comes in), [`http`] (responses and who may read them),
+//! [`stream`] (the answer as it goes out).
 
 mod bindings;
+mod body;
 mod http;
 mod stream;
 

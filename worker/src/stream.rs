@@ -45,7 +45,8 @@ pub(crate) fn answer(
         if let Ok(settings) = settings.as_ref() {
             answer::respond(&doors, settings, prepared, &mut browser).await;
         }
-        browser.close().await;
+        // A reader that leaves at the very end has missed nothing.
+        drop(JsFuture::from(browser.writer.close()).await);
     });
     Ok(ResponseBuilder::new()
         .with_header("content-type", "text/event-stream; charset=utf-8")?
@@ -70,26 +71,23 @@ struct Browser {
 }
 
 impl Browser {
-    fn write(&self, bytes: &[u8]) {
-        let written = self.writer.write_with_chunk(&Uint8Array::from(bytes));
+    fn write(&mut self, parts: &[Part<'_>], end: &[u8]) {
+        self.buffer.clear();
+        for part in parts {
+            part.encode(&mut self.buffer);
+        }
+        self.buffer.extend_from_slice(end);
+        let written = self.writer.write_with_chunk(&Uint8Array::from(self.buffer.as_slice()));
         LEFT.with(|left| drop(written.catch(left)));
-    }
-
-    async fn close(self) {
-        self.write(DONE);
-        // A reader that leaves at the very end has missed nothing.
-        drop(JsFuture::from(self.writer.close()).await);
     }
 }
 
 impl Reader for Browser {
-    async fn send(&mut self, parts: &[Part<'_>]) {
-        let mut bytes = std::mem::take(&mut self.buffer);
-        bytes.clear();
-        for part in parts {
-            part.encode(&mut bytes);
-        }
-        self.write(&bytes);
-        self.buffer = bytes;
+    fn send(&mut self, parts: &[Part<'_>]) {
+        self.write(parts, &[]);
+    }
+
+    fn close(&mut self, parts: &[Part<'_>]) {
+        self.write(parts, DONE);
     }
 }
