@@ -256,7 +256,8 @@ mod tests {
     #[test]
     fn a_line_that_never_ends_is_refused() {
         let mut decoder = Decoder::default();
-        let result = (0..40).try_for_each(|_| decoder.push(&[b'x'; 64 * 1024], |_| {}));
+        let endless = vec![b'x'; 64 * 1024];
+        let result = (0..40).try_for_each(|_| decoder.push(&endless, |_| {}));
         assert_eq!(result, Err(TooLong));
     }
 

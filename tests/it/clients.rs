@@ -2,14 +2,16 @@
 
 use std::process::Command;
 
-use crate::bot::{Setup, root};
+use crate::bot::{Bot, Setup, root};
 
-/// Runs a script of `tests/web` against the bot at `url`; what it prints shows when it fails.
-fn node(script: &str, url: &str) {
+/// Runs a script of `tests/web` against a bot, whose services it may script as well; what it prints
+/// shows when it fails.
+fn node(script: &str, bot: &Bot) {
     let node = root().join("node_modules/.bin/node");
     let output = Command::new(&node)
         .arg(root().join("tests/web").join(script))
-        .arg(url)
+        .arg(bot.url(""))
+        .arg(bot.cloud.base_url())
         .current_dir(root())
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}: run scripts/setup.sh test first", node.display()));
@@ -20,7 +22,7 @@ fn node(script: &str, url: &str) {
 #[test]
 fn the_ai_sdks_own_transport_reads_the_stream() {
     let bot = Setup::default().var("PRODUCT", "docent").start();
-    node("ai_sdk.mjs", &bot.url(""));
+    node("ai_sdk.mjs", &bot);
 }
 
 #[test]
@@ -29,5 +31,5 @@ fn a_person_with_a_browser_asks_reads_and_goes_on_after_reload() {
     setup = setup.var("SUGGESTIONS", "What does docent ingest do?\nHow do I deploy the bot?");
     setup.cloud.token_delay = std::time::Duration::from_millis(10);
     let bot = setup.start();
-    node("widget.mjs", &bot.url(""));
+    node("widget.mjs", &bot);
 }
