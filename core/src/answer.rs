@@ -87,7 +87,7 @@ pub async fn respond<P: Ports>(
     reader: &mut impl Reader,
 ) -> Outcome {
     send_opening(&prepared, reader);
-    let mut draft = Draft::new(settings);
+    let mut draft = Draft::new(settings.max_tokens);
     let result = if prepared.passages.is_empty() {
         draft.refuse(reader);
         Ok(())

@@ -4,7 +4,6 @@ use crate::citations::CitationFilter;
 use crate::ports::{ByteStream, Fault};
 use crate::prompt::{self, REFUSAL};
 use crate::session::Finish;
-use crate::settings::Settings;
 use crate::sse::{Decoder, Part};
 use crate::workers_ai::{self, Usage};
 
@@ -50,10 +49,10 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(max_tokens: u32) -> Self {
         Self {
             filter: CitationFilter::new(0),
-            max_tokens: settings.max_tokens,
+            max_tokens,
             model: String::new(),
             text: String::new(),
             usage: Usage::default(),
@@ -64,10 +63,11 @@ impl Draft {
         }
     }
 
-    /// Before each try: who writes, and how many passages may be cited.
+    /// Before each try: who writes, and how many passages may be cited. Nothing is left of the try
+    /// before, which showed nothing.
     pub(crate) fn begin(&mut self, model: &str, offered: usize) {
-        model.clone_into(&mut self.model);
-        self.filter = CitationFilter::new(offered);
+        let (model, filter) = (model.to_owned(), CitationFilter::new(offered));
+        *self = Self { model, filter, ..Self::new(self.max_tokens) };
     }
 
     /// Passes an answer on as it comes, to its end.
@@ -187,6 +187,80 @@ impl Piece {
             Err(error) => {
                 self.fault.get_or_insert_with(|| unreadable(&format!("an event that is not JSON: {error}")));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a model streams, cut as the network pleases.
+    struct Cut(std::vec::IntoIter<Vec<u8>>);
+
+    impl ByteStream for Cut {
+        fn is_event_stream(&self) -> bool {
+            true
+        }
+
+        fn complete(&mut self) {}
+
+        async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+            Ok(self.0.next())
+        }
+    }
+
+    /// What the reader sees: the deltas joined.
+    #[derive(Default)]
+    struct Seen(String);
+
+    impl Reader for Seen {
+        fn send(&mut self, parts: &[Part<'_>]) {
+            for part in parts {
+                if let Part::TextDelta { delta, .. } = part {
+                    self.0.push_str(delta);
+                }
+            }
+        }
+
+        fn close(&mut self, _: &[Part<'_>]) {}
+    }
+
+    fn answer(pieces: Vec<Vec<u8>>) -> (String, Usage, Result<(), Fault>) {
+        let (mut draft, mut seen) = (Draft::new(768), Seen::default());
+        draft.begin("m", 2);
+        let result = pollster::block_on(draft.relay(Cut(pieces.into_iter()), &mut seen));
+        draft.end(&mut seen);
+        assert_eq!(seen.0, draft.text, "what is stored is what was seen");
+        (seen.0, draft.usage, result)
+    }
+
+    proptest! {
+        #[test]
+        fn the_answer_does_not_depend_on_how_the_network_cut_it(
+            words in prop::collection::vec("[a-zß日🎉\\[\\]0-3`\" \n]{1,6}", 1..12),
+            openai in any::<bool>(),
+            cuts in prop::collection::vec(0usize..1_000, 0..12),
+        ) {
+            let mut stream = String::new();
+            for word in words {
+                let event = if openai {
+                    serde_json::json!({ "choices": [{ "index": 0, "delta": { "content": word } }] })
+                } else {
+                    serde_json::json!({ "response": word, "p": "abc" })
+                };
+                stream.push_str(&format!("data: {event}\n\n"));
+            }
+            stream.push_str("data: {\"response\":\"\",\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n");
+            let bytes = stream.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut <= bytes.len()).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect();
+            let whole = answer(vec![bytes.to_vec()]);
+            prop_assert_eq!(whole.1, Usage { prompt_tokens: 9, completion_tokens: 3 });
+            prop_assert_eq!(answer(pieces), whole);
         }
     }
 }

@@ -83,7 +83,8 @@ fn ingest(cloud: &Cloud, docs: &Path) {
 fn session(contender: &Contender) -> String {
     let body = json!({ "message": "What is docent?", "stream": false });
     let answer = ask(contender, &body);
-    let named = serde_json::from_str::<Value>(&answer).ok().and_then(|answer| answer["session"].as_str().map(str::to_owned));
+    let named =
+        serde_json::from_str::<Value>(&answer).ok().and_then(|answer| answer["session"].as_str().map(str::to_owned));
     named.unwrap_or_else(|| "none".to_owned())
 }
 

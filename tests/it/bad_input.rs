@@ -59,7 +59,11 @@ fn routes_and_methods_that_do_not_exist_are_named_as_such() {
 #[test]
 fn only_sessions_that_we_signed_and_that_have_not_expired_are_accepted() {
     let secret = "the secret that this bot was deployed with";
-    let bot = Setup { change: |config| config.secret = Some("the secret that this bot was deployed with".into()), ..Setup::default() }.start();
+    let bot = Setup {
+        change: |config| config.secret = Some("the secret that this bot was deployed with".into()),
+        ..Setup::default()
+    }
+    .start();
     let good = bot.ask("What is docent?", None)["session"].as_str().unwrap().to_owned();
     let expired = session::mint(secret, "0123456789abcdef0123456789abcdef", 1_700_000_000);
     let foreign = session::mint("some other secret of sufficient length", "0123456789abcdef", 99_999_999_999);
@@ -95,8 +99,19 @@ fn only_pages_of_allowed_origins_may_ask() {
         assert!(!reply.headers.contains_key("access-control-allow-origin"), "{origin}");
     }
 
+    let script = bot.request("GET", "/widget.js", &[("origin", "https://evil.example")], None);
+    assert_eq!(
+        (script.status, script.headers["access-control-allow-origin"].as_str()),
+        (200, "*"),
+        "a script is public"
+    );
+
     let preflight = |origin: &str, path: &str| {
-        let headers = [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", "content-type")];
+        let headers = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type"),
+        ];
         bot.request("OPTIONS", path, &headers, None)
     };
     for path in ["/v1/chat", "/v1/config", "/v1/health", "/v1/sessions/x"] {

@@ -62,7 +62,8 @@ fn natively(ports: &LocalPorts, settings: &Settings, message: &str, session: Opt
 
 #[test]
 fn a_worker_and_the_native_flow_answer_alike() {
-    let bot = Setup { vars: settings(), change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() }.start();
+    let bot = Setup { vars: settings(), change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() }
+        .start();
     let checked = Settings::parse(|name| match name {
         "SESSION_SECRET" => Some(SECRET.to_owned()),
         name => settings().get(name).cloned(),
@@ -93,7 +94,10 @@ fn a_worker_and_the_native_flow_answer_alike() {
         ("an answer cut in half", chat(json!({ "cut_after_events": 3 }))),
         ("a broken event", chat(json!({ "garble_event": 3 }))),
         ("a silent model", chat(json!({ "stall_after_events": 0 }))),
-        ("HTML for an answer", chat(json!({ "respond": { "status": 200, "content_type": "text/html", "body": "<p>" } }))),
+        (
+            "HTML for an answer",
+            chat(json!({ "respond": { "status": 200, "content_type": "text/html", "body": "<p>" } })),
+        ),
         ("KV cannot list", refused("kv", "list", 500, 1)),
         ("KV cannot store", refused("kv", "put", 500, 1)),
     ];

@@ -39,9 +39,18 @@ fn what_the_documentation_does_not_answer_is_refused() {
 /// Pages about installing, on which "Windows" alone is no key to the right one.
 fn installation_pages(folder: &Path) {
     let pages = [
-        ("install.md", "# Install\n\nHow to install the program.\n\n## Linux\n\nOn Linux, install the program with your package manager.\n\n## Windows\n\nOn Windows, install the program with the MSI installer from the download page.\n"),
-        ("windows-service.md", "# Service on Windows\n\nOn Windows the scheduler appears as a service. Windows restarts the service after a crash. Windows events go to the event log of Windows.\n"),
-        ("windows-paths.md", "# Paths on Windows\n\nWindows separates paths by a backslash. Windows and long paths: switch them on in the Windows registry.\n"),
+        (
+            "install.md",
+            "# Install\n\nHow to install the program.\n\n## Linux\n\nOn Linux, install the program with your package manager.\n\n## Windows\n\nOn Windows, install the program with the MSI installer from the download page.\n",
+        ),
+        (
+            "windows-service.md",
+            "# Service on Windows\n\nOn Windows the scheduler appears as a service. Windows restarts the service after a crash. Windows events go to the event log of Windows.\n",
+        ),
+        (
+            "windows-paths.md",
+            "# Paths on Windows\n\nWindows separates paths by a backslash. Windows and long paths: switch them on in the Windows registry.\n",
+        ),
         ("uninstall.md", "# Uninstall\n\nRemove the folder and its settings.\n"),
     ];
     for (name, content) in pages {
@@ -87,7 +96,8 @@ fn no_turn_is_lost_when_several_arrive_at_once() {
     let bot = Bot::start();
     let first = bot.ask("What is docent?", None);
     let session = first["session"].as_str().unwrap();
-    let questions = ["What does make test do?", "What does make run do?", "What does make bench do?", "What is a chunk?"];
+    let questions =
+        ["What does make test do?", "What does make run do?", "What does make bench do?", "What is a chunk?"];
     std::thread::scope(|scope| {
         for question in questions {
             let bot = &bot;

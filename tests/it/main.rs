@@ -5,9 +5,9 @@
 
 mod bot; // starts one
 
+mod clients;
 mod conversation; // questions, follow-ups, sessions
-mod streaming; // what arrives when
-mod clients; // other people's clients, and a browser
+mod streaming; // what arrives when // other people's clients, and a browser
 
 mod bad_input; // what a visitor can send
 mod setup; // what an operator can leave out or get wrong

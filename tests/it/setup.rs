@@ -75,7 +75,14 @@ fn before_the_first_ingest_the_bot_says_what_is_missing() {
 #[test]
 fn an_index_of_another_embedding_spec_is_refused() {
     let bot = Bot::start();
-    let record = |spec: &str, chunks| IndexRecord { v: 1, spec: spec.into(), generation: 9, documents: 1, chunks, updated_at: 1 };
+    let record = |spec: &str, chunks| IndexRecord {
+        v: 1,
+        spec: spec.into(),
+        generation: 9,
+        documents: 1,
+        chunks,
+        updated_at: 1,
+    };
     for (record, because) in [
         (record("0000000000000000", 5), "made by embedding spec 0000000000000000"),
         (record(&SPEC.fingerprint(), 0), "the index is empty"),

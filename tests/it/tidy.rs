@@ -42,17 +42,14 @@ fn every_module_opens_with_what_it_is_for() {
 
 #[test]
 fn dependencies_point_one_way() {
-    let allowed = [
-        ("core", &[][..]),
-        ("worker", &["docent-core"]),
-        ("ingest", &["docent-core"]),
-        ("local", &["docent-core"]),
-    ];
+    let allowed =
+        [("core", &[][..]), ("worker", &["docent-core"]), ("ingest", &["docent-core"]), ("local", &["docent-core"])];
     for (name, allowed) in allowed {
         let manifest = read(format!("{name}/Cargo.toml"));
-        let used = manifest.lines().filter(|line| line.starts_with("docent-")).map(|line| {
-            line.split(['.', ' ', '=']).next().unwrap().to_owned()
-        });
+        let used = manifest
+            .lines()
+            .filter(|line| line.starts_with("docent-"))
+            .map(|line| line.split(['.', ' ', '=']).next().unwrap().to_owned());
         for used in used {
             assert!(allowed.contains(&used.as_str()), "{name} depends on {used}");
         }
@@ -98,7 +95,8 @@ fn the_api_page_lists_every_route_and_part() {
         assert!(page.contains(route.trim_end_matches('/')), "{route} is not in docs/http-api.md");
     }
     assert!(parts.contains("DataDocentError"));
-    for part in ["start", "source-url", "text-start", "text-delta", "text-end", "finish", "data-docent-error", "error"] {
+    for part in ["start", "source-url", "text-start", "text-delta", "text-end", "finish", "data-docent-error", "error"]
+    {
         assert!(page.contains(&format!("`{part}`")), "{part} is not in docs/http-api.md");
     }
 }
@@ -136,8 +134,13 @@ fn every_dependency_says_why_it_is_there() {
                 section = name;
                 explained = line.contains('#');
             }
-            let is_dependency = section.contains("dependencies") && line.contains('=') && line.starts_with(|c: char| c.is_ascii_lowercase());
-            let external = is_dependency && !line.starts_with("docent-") && !line.contains("workspace = true") && !line.contains(".workspace");
+            let is_dependency = section.contains("dependencies")
+                && line.contains('=')
+                && line.starts_with(|c: char| c.is_ascii_lowercase());
+            let external = is_dependency
+                && !line.starts_with("docent-")
+                && !line.contains("workspace = true")
+                && !line.contains(".workspace");
             assert!(
                 !external || explained || line.contains('#') || section.contains("dependencies."),
                 "{}: say why: {line}",

@@ -34,7 +34,12 @@ fn a_failure_before_the_first_word_has_its_status_and_code() {
         ("embedding says nothing", silent, 502, "upstream"),
         ("embedding model removed", fault("ai", "embed", 410, &envelope(5028)), 502, "upstream"),
         ("Vectorize fails", fault("vectorize", "query", 500, PRIVATE), 502, "upstream"),
-        ("Vectorize is asked too much", fault("vectorize", "query", 429, &format!("{{\"code\":40041,\"error\":\"{PRIVATE}\"}}")), 502, "upstream"),
+        (
+            "Vectorize is asked too much",
+            fault("vectorize", "query", 429, &format!("{{\"code\":40041,\"error\":\"{PRIVATE}\"}}")),
+            502,
+            "upstream",
+        ),
         ("the model has no capacity", fault("ai", "chat", 429, &envelope(3040)), 503, "over_capacity"),
         ("the model is over the day's allocation", fault("ai", "chat", 429, &envelope(3036)), 429, "budget_exhausted"),
         ("the model was removed", fault("ai", "chat", 410, &envelope(5028)), 502, "upstream"),
@@ -46,7 +51,11 @@ fn a_failure_before_the_first_word_has_its_status_and_code() {
         assert_eq!((reply.status, reply.error().as_str()), (status, code), "{name}: {}", reply.body);
         assert!(!reply.body.contains(PRIVATE), "{name}: {}", reply.body);
         let of_the_model = script["operation"] == "chat";
-        assert_eq!(reply.json()["sources"].is_array(), of_the_model, "{name}: the pages are given where they were found");
+        assert_eq!(
+            reply.json()["sources"].is_array(),
+            of_the_model,
+            "{name}: the pages are given where they were found"
+        );
         if code == "budget_exhausted" || code == "over_capacity" {
             assert!(reply.headers["retry-after"].parse::<u64>().unwrap() > 0, "{name}");
         }
@@ -103,12 +112,15 @@ fn an_answer_that_breaks_off_keeps_what_was_said_and_says_so() {
 
 #[test]
 fn what_can_be_mended_is_mended_and_nobody_notices() {
-    let bot = Setup::default()
+    let mut setup = Setup::default()
         .var("FALLBACK_MODELS", "@cf/google/gemma-4-26b-a4b-it")
         .var("GATEWAY_ID", "missing")
         .var("IDLE_MS", "300")
-        .var("FIRST_BYTE_MS", "300")
-        .start();
+        .var("FIRST_BYTE_MS", "300");
+    // Words come one by one, so that what an earlier try left behind would cut the answer short.
+    setup.cloud.token_delay = std::time::Duration::from_millis(5);
+    let bot = setup.start();
+    let whole = bot.ask(QUESTION, None)["answer"].as_str().unwrap().to_owned();
     let first = "@cf/meta/llama-3.1-8b-instruct-fast";
     let second = "@cf/google/gemma-4-26b-a4b-it";
     let of_first = |mut script: Value| {
@@ -117,6 +129,9 @@ fn what_can_be_mended_is_mended_and_nobody_notices() {
     };
     let mut once = fault("ai", "chat", 429, &envelope(3040));
     once["times"] = 1.into();
+    let silent = json!({ "service": "ai", "operation": "chat", "respond": {
+        "status": 200, "content_type": "text/event-stream",
+        "body": "data: {\"response\":\"\",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":768}}\n\ndata: [DONE]\n\n" } });
     let mut search_once = fault("vectorize", "query", 503, PRIVATE);
     search_once["times"] = 1.into();
     let cases = [
@@ -124,17 +139,50 @@ fn what_can_be_mended_is_mended_and_nobody_notices() {
         ("no capacity, once", json!([once]), first),
         ("search fails, once", json!([search_once]), first),
         ("the first model was removed", json!([of_first(fault("ai", "chat", 410, &envelope(5028)))]), second),
-        ("the first model has no capacity at all", json!([of_first(fault("ai", "chat", 429, &envelope(3040)))]), second),
-        ("the first model says nothing", json!([of_first(json!({ "service": "ai", "operation": "chat", "stall_after_events": 0 }))]), second),
-        ("the prompt is too long for the first model, once", json!([of_first(json!({ "service": "ai", "operation": "chat", "times": 1, "respond": { "status": 413, "body": envelope(5021) } }))]), first),
+        (
+            "the first model has no capacity at all",
+            json!([of_first(fault("ai", "chat", 429, &envelope(3040)))]),
+            second,
+        ),
+        (
+            "the first model says nothing",
+            json!([of_first(json!({ "service": "ai", "operation": "chat", "stall_after_events": 0 }))]),
+            second,
+        ),
+        ("the first model ends without a word", json!([of_first(silent)]), second),
+        (
+            "the prompt is too long for the first model, once",
+            json!([of_first(
+                json!({ "service": "ai", "operation": "chat", "times": 1, "respond": { "status": 413, "body": envelope(5021) } })
+            )]),
+            first,
+        ),
     ];
     for (name, script, model) in cases {
         bot.script(&script);
         let parts = bot.stream(&json!({ "message": QUESTION }));
         let finish = one(&parts, "finish");
         assert_eq!(finish["messageMetadata"]["model"], model, "{name}: {finish}");
-        assert!(!text(&parts).is_empty(), "{name}");
+        assert_eq!((text(&parts), &finish["finishReason"]), (whole.clone(), &json!("stop")), "{name}: the whole answer");
     }
+}
+
+#[test]
+fn a_model_that_workers_ai_does_not_know_is_an_upstream_failure() {
+    let bot = Setup::default().var("CHAT_MODEL", "@cf/meta/llama-9").start();
+    let reply = bot.post(&json!({ "message": QUESTION, "stream": false }));
+    assert_eq!((reply.status, reply.error().as_str()), (502, "upstream"), "{}", reply.body);
+}
+
+#[test]
+fn calls_go_through_the_gateway_that_is_set() {
+    let bot = Setup::default().var("GATEWAY_ID", "default").start();
+    bot.cloud.clear_requests();
+    assert_eq!(bot.ask(QUESTION, None)["refused"], false);
+    let calls = bot.cloud.requests();
+    let calls = calls["requests"].as_array().unwrap().iter().filter(|call| call["service"] == "ai");
+    let gateways: Vec<&Value> = calls.map(|call| &call["request"]["options"]["gateway"]["id"]).collect();
+    assert_eq!(gateways, ["default", "default"], "embedding and answer");
 }
 
 #[test]
@@ -142,7 +190,8 @@ fn without_its_store_the_bot_answers_without_memory_and_says_so() {
     let bot = bot();
     let first = bot.ask("What does make run do?", None);
     let session = first["session"].as_str();
-    for (name, operation) in [("reading fails", "list"), ("reading turns fails", "bulk_get"), ("writing fails", "put")] {
+    for (name, operation) in [("reading fails", "list"), ("reading turns fails", "bulk_get"), ("writing fails", "put")]
+    {
         bot.script(&json!([fault("kv", operation, 500, PRIVATE)]));
         let answer = bot.ask(QUESTION, session);
         assert_eq!((&answer["memory"], &answer["refused"]), (&json!("unavailable"), &json!(false)), "{name}");

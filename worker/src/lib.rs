@@ -40,7 +40,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let settings = SETTINGS.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(bindings::settings(&env)))));
     let doors = Doors::open(&env, settings.as_ref().as_ref().ok());
     let caller = Caller::of(&request, doors.unique_id());
-    let result = match caller.admit(&settings) {
+    // The page and the widget's script are public; what answers questions is not.
+    let public = matches!(request.path().as_str(), "/" | "/widget.js");
+    let result = match if public { Ok(()) } else { caller.admit(&settings) } {
         Ok(()) => route(request, &caller, &settings, doors, &context).await,
         Err(error) => Err(error),
     };
