@@ -5,7 +5,7 @@
 
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata};
 use crate::draft::{Draft, Reader, TEXT_ID};
-use crate::embedding::SPEC;
+use crate::embedding::{FINGERPRINT, SPEC};
 use crate::error::{ApiError, Code};
 use crate::policy::{self, MAX_RETRIES, Remedy};
 use crate::ports::{Fault, Host, Ports, Route};
@@ -177,13 +177,12 @@ async fn check_index(ports: &impl Ports, trace_id: &str) -> Result<bool, ApiErro
 
 /// What is wrong with the live index, and what to do; `None` when it can be searched.
 pub fn index_problem(record: Option<&crate::embedding::IndexRecord>) -> Option<String> {
-    let ours = SPEC.fingerprint();
     match record {
         None => Some("nothing has been ingested yet: run `docent ingest`".to_owned()),
-        Some(record) if record.spec != ours => Some(format!(
-            "the index was made by embedding spec {}, this Worker searches by {ours}: \
+        Some(record) if record.spec != *FINGERPRINT => Some(format!(
+            "the index was made by embedding spec {}, this Worker searches by {}: \
              run `docent ingest` of the Worker's version",
-            record.spec
+            record.spec, *FINGERPRINT
         )),
         Some(record) if record.chunks == 0 => Some("the index is empty: run `docent ingest`".to_owned()),
         Some(_) => None,

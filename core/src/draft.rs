@@ -66,8 +66,8 @@ impl Draft {
     /// Before each try: who writes, and how many passages may be cited. Nothing is left of the try
     /// before, which showed nothing.
     pub(crate) fn begin(&mut self, model: &str, offered: usize) {
-        let (model, filter) = (model.to_owned(), CitationFilter::new(offered));
-        *self = Self { model, filter, ..Self::new(self.max_tokens) };
+        let (filter, model) = (CitationFilter::new(offered), model.to_owned());
+        *self = Self { filter, model, ..Self::new(self.max_tokens) };
     }
 
     /// Passes an answer on as it comes, to its end.

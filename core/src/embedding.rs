@@ -54,6 +54,9 @@ impl Spec {
     }
 }
 
+/// [`Spec::fingerprint`] of [`SPEC`], computed once: every question asks for it.
+pub static FINGERPRINT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| SPEC.fingerprint());
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

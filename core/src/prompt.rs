@@ -4,6 +4,8 @@
 //! delimited, and nothing inside them can close a delimiter. The order is instructions, passages,
 //! history, question, so that the question is what the model read last.
 
+use std::borrow::Cow;
+
 use crate::workers_ai::{Message, Role};
 
 /// What the model is told to say, and what docent says itself, when the documentation does not
@@ -131,7 +133,11 @@ fn render(passage: &Passage) -> String {
     let name = if heading.is_empty() { title.clone() } else { format!("{title} › {heading}") };
     // The name stands inside quotes on one line; the text must not open or close a passage.
     let name = name.replace('"', "'").replace(['\n', '\r'], " ");
-    let text = text.replace(OPEN.trim_end(), "‹passage").replace("</passage", "‹/passage");
+    let text = if text.contains('<') {
+        Cow::from(text.replace(OPEN.trim_end(), "‹passage").replace("</passage", "‹/passage"))
+    } else {
+        Cow::from(text)
+    };
     format!("{OPEN}n=\"{n}\" page=\"{name}\">\n{text}\n{CLOSE}\n")
 }
 

@@ -13,7 +13,7 @@ use docent_ingest::settings::{Given, Settings};
 use docent_local::{Cloud, CloudConfig, Module, Workerd, WorkerdConfig, workerd};
 use serde_json::{Value, json};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 /// Turns per round: a tick of CPU time is 10 ms, a round must have many.
 const TURNS: usize = 160;
 /// Asked at the same time, as an isolate serves them.

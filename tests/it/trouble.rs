@@ -163,7 +163,11 @@ fn what_can_be_mended_is_mended_and_nobody_notices() {
         let parts = bot.stream(&json!({ "message": QUESTION }));
         let finish = one(&parts, "finish");
         assert_eq!(finish["messageMetadata"]["model"], model, "{name}: {finish}");
-        assert_eq!((text(&parts), &finish["finishReason"]), (whole.clone(), &json!("stop")), "{name}: the whole answer");
+        assert_eq!(
+            (text(&parts), &finish["finishReason"]),
+            (whole.clone(), &json!("stop")),
+            "{name}: the whole answer"
+        );
     }
 }
 

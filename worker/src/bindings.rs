@@ -1,8 +1,8 @@
 //! The doors of the question flow, opened by the bindings of a Worker.
 //!
 //! Large values stay on the side that needs them. A question's embedding remains a JavaScript array
-//! from the answer of Workers AI to the query of Vectorize; everything else crosses into wasm as one
-//! text, since a text is copied at once and an object field by field.
+//! from the answer of Workers AI to the query of Vectorize, and of what Vectorize finds only the
+//! fields that an answer needs cross into wasm.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::ports::{Embed, Fault, Generate, Host, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
-use docent_core::vectorize::{Match, Matches, QueryOptions};
+use docent_core::vectorize::{Match, Metadata, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest};
 use futures_util::future::join_all;
 use js_sys::futures::JsFuture;
@@ -50,6 +50,28 @@ extern "C" {
     type Vectorize;
     #[wasm_bindgen(method, catch)]
     async fn query(this: &Vectorize, vector: &JsValue, options: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// A match of a query.
+    type Found;
+    #[wasm_bindgen(method, getter)]
+    fn id(this: &Found) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn score(this: &Found) -> Option<f64>;
+    #[wasm_bindgen(method, getter)]
+    fn metadata(this: &Found) -> Option<FoundMetadata>;
+
+    /// What is stored beside a vector.
+    type FoundMetadata;
+    #[wasm_bindgen(method, getter)]
+    fn text(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn url(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn title(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn heading(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn anchor(this: &FoundMetadata) -> Option<String>;
 }
 
 /// Reads and checks variables and secrets.
@@ -119,10 +141,6 @@ impl Doors {
     fn check_ai(&self) -> Result<(), Fault> {
         self.ai.as_ref().map(|_| ()).ok_or(Fault::NoBinding("AI"))
     }
-
-    fn timed_out(&self) -> Fault {
-        Fault::TimedOut { service: "Workers AI", ms: self.first_byte_ms }
-    }
 }
 
 /// The response, if it is a success; else what its body says.
@@ -153,12 +171,6 @@ pub(crate) fn describe(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }
 
-/// Milliseconds as JavaScript has them; settings keep them far below 2^52.
-#[allow(clippy::cast_precision_loss)]
-fn ms(ms: u64) -> f64 {
-    ms as f64
-}
-
 impl Embed for Doors {
     type Vector = JsValue;
 
@@ -169,11 +181,13 @@ impl Embed for Doors {
         };
         let inputs = serde_json::to_string(&inputs).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
         self.check_ai()?;
-        // The runtime's own timer covers the whole call.
-        let signal = web_sys::AbortSignal::timeout_with_f64(ms(self.first_byte_ms));
-        let late = |error: JsValue| if signal.aborted() { self.timed_out() } else { thrown(error) };
-        let response = accepted(self.run(SPEC.model, &inputs, route, &signal).await.map_err(late)?).await?;
-        let answer = JsFuture::from(response.json().map_err(thrown)?).await.map_err(late)?;
+        let mut watch = Watch::start(self.first_byte_ms, self.first_byte_ms)?;
+        let signal = watch.signal();
+        let call = std::pin::pin!(self.run(SPEC.model, &inputs, route, &signal));
+        let response = accepted(watch.over(call).await?.map_err(thrown)?).await?;
+        let body = JsFuture::from(response.json().map_err(thrown)?);
+        let answer = watch.over(body).await?.map_err(thrown)?;
+        watch.complete();
         let data: Array = Reflect::get(&answer, &"data".into())
             .and_then(JsCast::dyn_into)
             .map_err(|_| unreadable("Workers AI", "an embedding without data"))?;
@@ -204,10 +218,24 @@ async fn search_one(index: &Vectorize, vector: &JsValue, options: &str) -> Resul
     // Every query gets an options object of its own: the binding changes the one it is given.
     let options = JSON::parse(options).map_err(|error| unreadable("Vectorize", &describe(&error)))?;
     let found = index.query(vector, &options).await.map_err(|error| vectorize_fault(&describe(&error)))?;
-    let text = JSON::stringify(&found).map_err(|error| unreadable("Vectorize", &describe(&error)))?;
-    let found: Matches =
-        serde_json::from_str(&String::from(text)).map_err(|error| unreadable("Vectorize", &error.to_string()))?;
-    Ok(found.matches)
+    let matches: Array = Reflect::get(&found, &"matches".into())
+        .and_then(JsCast::dyn_into)
+        .map_err(|_| unreadable("Vectorize", "an answer without matches"))?;
+    Ok(matches.iter().map(|found| read_match(found.unchecked_ref())).collect())
+}
+
+/// A match, field by field and only what an answer needs of it: as one JSON text for all of them it
+/// would be written and parsed for three times as long.
+fn read_match(found: &Found) -> Match {
+    let metadata = found.metadata().map(|metadata| Metadata {
+        text: metadata.text().unwrap_or_default(),
+        url: metadata.url().unwrap_or_default(),
+        title: metadata.title().unwrap_or_default(),
+        heading: metadata.heading().unwrap_or_default(),
+        anchor: metadata.anchor().unwrap_or_default(),
+        ..Metadata::default()
+    });
+    Match { id: found.id().unwrap_or_default(), score: found.score().unwrap_or_default(), metadata }
 }
 
 /// The binding throws `VECTOR_QUERY_ERROR (code = 40025): …`, and without a code when the answer was

@@ -68,6 +68,11 @@ impl Watch {
         }
     }
 
+    /// All is there; the rest of the call need not be aborted.
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+    }
+
     /// The first byte is there: from now on pauses count.
     fn begun(&mut self) {
         if self.patience_ms != self.idle_ms {
@@ -110,7 +115,7 @@ impl ByteStream for Body {
     }
 
     fn complete(&mut self) {
-        self.watch.complete = true;
+        self.watch.complete();
     }
 
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
