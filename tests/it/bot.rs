@@ -133,7 +133,7 @@ impl Bot {
             ureq::Agent::config_builder()
                 .http_status_as_error(false)
                 .allow_non_standard_methods(true)
-                .timeout_global(Some(Duration::from_secs(60)))
+                .timeout_global(Some(Duration::from_mins(1)))
                 .build()
                 .into();
         let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));

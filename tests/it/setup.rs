@@ -41,7 +41,8 @@ fn a_bot_that_is_ready_says_so_and_what_it_runs_on() {
 
 #[test]
 fn a_missing_binding_is_named() {
-    let cases: [(&str, fn(&mut WorkerdConfig)); 3] = [
+    type Change = fn(&mut WorkerdConfig);
+    let cases: [(&str, Change); 3] = [
         ("no binding AI", |config| config.ai = false),
         ("no binding INDEX", |config| config.index = None),
         ("no binding SESSIONS", |config| config.sessions = None),
