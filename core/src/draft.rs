@@ -250,7 +250,7 @@ mod tests {
                 } else {
                     serde_json::json!({ "response": word, "p": "abc" })
                 };
-                stream.push_str(&format!("data: {event}\n\n"));
+                stream.extend(["data: ", &event.to_string(), "\n\n"]);
             }
             stream.push_str("data: {\"response\":\"\",\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n");
             let bytes = stream.as_bytes();

@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 const ROUNDS: usize = 7;
 /// Turns per round: a tick of CPU time is 10 ms, a round must have many.
-const TURNS: usize = 160;
+const TURNS: u32 = 160;
 /// Asked at the same time, as an isolate serves them.
-const AT_ONCE: usize = 8;
-const WARM_UP: usize = 200;
+const AT_ONCE: u32 = 8;
+const WARM_UP: u32 = 200;
 
 const QUESTION: &str = "Which header carries the trace id of a response, and what is written to the log?";
 
@@ -99,7 +99,7 @@ fn ask(contender: &Contender, body: &Value) -> String {
     answer
 }
 
-fn run(contender: &Contender, turns: usize) {
+fn run(contender: &Contender, turns: u32) {
     let mut body = json!({ "message": QUESTION });
     if let Some(session) = &contender.session {
         body["session"] = session.as_str().into();
@@ -124,7 +124,7 @@ fn measure(what: &str, contenders: &[Contender]) {
         for (contender, cpu) in contenders.iter().zip(&mut cpu) {
             let before = cpu_ms(contender.workerd.pid());
             run(contender, TURNS);
-            cpu.push((cpu_ms(contender.workerd.pid()) - before) / TURNS as f64);
+            cpu.push((cpu_ms(contender.workerd.pid()) - before) / f64::from(TURNS));
         }
     }
     println!("\n{what}");

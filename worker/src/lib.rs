@@ -1,9 +1,9 @@
 //! docent on Cloudflare Workers: routes, and what each of them answers.
 //!
 //! What an answer is made of is decided in `docent-core`; here requests are taken, bindings are
-//! handed over, and bytes go out. The rest of the crate: [`bindings`] (the doors of the question
-//! flow), [`body`] (a model's answer as it comes in), [`http`] (responses and who may read them),
-//! [`stream`] (the answer as it goes out).
+//! handed over, and bytes go out. The rest of the crate: `bindings` (the doors of the question
+//! flow), `body` (a model's answer as it comes in), `http` (responses and who may read them),
+//! `stream` (the answer as it goes out).
 
 mod bindings;
 mod body;
@@ -53,7 +53,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     caller.sign(response, &settings)
 }
 
-/// `Err` is what the client is told; it becomes a response in [`fetch`].
+/// `Err` is what the client is told; it becomes a response in `fetch`.
 async fn route(
     request: Request,
     caller: &Caller,
