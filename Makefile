@@ -48,7 +48,7 @@ lint:
 bench:
 	@scripts/setup.sh run
 	scripts/build-worker.sh
-	cargo bench -p docent-tests
+	cargo bench -p docent-tests --bench turn --profile dev
 
 clean:
 	rm -rf target worker/build node_modules .docent .wrangler
