@@ -21,7 +21,7 @@ const CLS: u32 = 101;
 const SEP: u32 = 102;
 const PAD: u32 = 0;
 /// Texts computed at once: more need more memory and are hardly faster on a laptop.
-const BATCH: usize = 8;
+const BATCH: usize = 4;
 
 /// How token vectors become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
