@@ -16,7 +16,7 @@ help:
 	@echo "make test    test and lint everything, as CI does"
 	@echo "make fmt     format the code"
 	@echo "make lint    check formatting, clippy and rustdoc"
-	@echo "make bench   measure CPU per chat turn beside two other Workers"
+	@echo "make bench   measure CPU per chat turn beside other Workers, and retrieval where a collection is at hand"
 	@echo "make clean   remove everything that was built, installed or kept in this folder"
 
 run:
@@ -49,6 +49,7 @@ bench:
 	@scripts/setup.sh run
 	scripts/build-worker.sh
 	cargo bench -p docent-tests --bench turn --profile dev
+	cargo bench -p docent-local --bench retrieval --profile dev
 
 clean:
 	rm -rf target worker/build node_modules .docent .wrangler
