@@ -83,6 +83,10 @@ pub struct IndexRecord {
     pub documents: usize,
     /// Chunks in the index; 0 makes the Worker answer `not_ready`.
     pub chunks: usize,
+    /// Vectors of this or an earlier generation that are not part of it: how many the
+    /// [`crate::generation::Retired`] list names. 0: there is no list.
+    #[serde(default)]
+    pub retired: usize,
     /// When the generation became visible to queries, milliseconds since 1970.
     pub updated_at: u64,
 }

@@ -6,7 +6,7 @@
 //! a file becomes a document with title and address (`document`), its Markdown becomes sections with
 //! heading trail and anchor (`markdown`), these become chunks (`chunk`) that fit the embedding model, counted in its own
 //! tokens (`tokens`);
-//! [`embedding`] says how a chunk becomes a vector, [`workers_ai`] and [`vectorize`] what goes over
+//! [`embedding`] says how a chunk becomes a vector, [`generation`] how a new index takes the place of the old one, [`workers_ai`] and [`vectorize`] what goes over
 //! the wire.
 //!
 //! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
@@ -30,6 +30,7 @@ mod split;
 pub mod tokens;
 
 pub mod embedding;
+pub mod generation;
 pub mod vectorize;
 pub mod workers_ai;
 

@@ -25,9 +25,10 @@ pub const MAX_UPSERT_VECTORS: usize = 5_000;
 pub const MAX_UPSERT_BYTES: usize = 100 * 1024 * 1024;
 /// Most vectors of one page of the list call.
 pub const MAX_LIST_COUNT: usize = 1_000;
-/// Properties that filters use. They are indexed before the first upsert, because an index made
+/// Properties that filters use, with the type of each. They are indexed before the first upsert, because an index made
 /// later does not cover the vectors that are there.
-pub const METADATA_INDEXES: [&str; 3] = ["lang", "version", "product"];
+pub const METADATA_INDEXES: [(&str, &str); 4] =
+    [("lang", "string"), ("version", "string"), ("product", "string"), ("gen", "number")];
 
 /// Stored beside every vector, and all that an answer needs of a chunk. A promise to Workers
 /// already deployed: fields are added, never renamed.

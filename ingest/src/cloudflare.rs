@@ -85,9 +85,9 @@ impl Cloudflare {
         Ok(list.metadata_indexes.into_iter().map(|property| property.property_name).collect())
     }
 
-    /// Makes a text property filterable, for the vectors written from now on.
-    pub fn create_metadata_index(&self, property: &str) -> Result<(), ApiError> {
-        let body = json!({ "propertyName": property, "indexType": "string" });
+    /// Makes a property filterable, for the vectors written from now on.
+    pub fn create_metadata_index(&self, property: &str, kind: &str) -> Result<(), ApiError> {
+        let body = json!({ "propertyName": property, "indexType": kind });
         self.post::<Value>(&format!("{}/metadata_index/create", self.index), &body).map(drop)
     }
 
@@ -182,10 +182,7 @@ impl Cloudflare {
 mod tests {
     use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     use std::net::TcpListener;
-    use std::path::PathBuf;
     use std::thread::JoinHandle;
-
-    use docent_core::document::{Site, UrlStyle};
 
     use super::*;
     use crate::settings::Token;
@@ -194,8 +191,7 @@ mod tests {
     fn service(answers: Vec<(u16, String)>) -> (Cloudflare, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let settings = Settings {
-            paths: vec![PathBuf::from("docs")],
-            site: Site::new("https://docs.example.com", UrlStyle::Clean).unwrap(),
+            sources: Vec::new(),
             api_base: format!("http://{}", listener.local_addr().unwrap()),
             account_id: "account".to_owned(),
             api_token: Token("secret".to_owned()),

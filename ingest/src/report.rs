@@ -61,7 +61,7 @@ impl fmt::Display for Report {
             writeln!(f, "failed   {path}: {reason}")?;
         }
         for Failure { path, reason } in &self.skipped {
-            writeln!(f, "skipped  {path}: {reason} in its front matter")?;
+            writeln!(f, "skipped  {path}: {reason}")?;
         }
         let Self { index, documents, chunks, new, unchanged, deleted, .. } = self;
         match (self.dry_run, self.changed) {

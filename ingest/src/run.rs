@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use docent_core::chunk::{self, Chunk};
-use docent_core::document::{self, Page};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::vectorize::{MAX_DELETE_IDS, METADATA_INDEXES};
 
@@ -17,8 +16,8 @@ use crate::manifest::{Books, Manifest, ManifestError};
 use crate::plan::{self, Plan};
 use crate::report::{Failure, Report};
 use crate::settings::Settings;
+use crate::source::{self, Keeps, Outcome};
 use crate::store;
-use crate::walk::{self, Source};
 
 /// Writes are visible after seconds, under load after minutes.
 const VISIBLE_WITHIN: Duration = Duration::from_mins(15);
@@ -81,6 +80,7 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Ingest
         generation: live.as_ref().map_or(books.manifest.generation, |live| live.generation),
         documents: plan.documents.len(),
         chunks: plan.documents.values().map(BTreeSet::len).sum(),
+        retired: 0,
         updated_at: live.as_ref().map_or(0, |live| live.updated_at),
     };
     // A run that was killed after its last write left the manifest a generation ahead.
@@ -167,39 +167,38 @@ impl Unread {
 
 impl Reading {
     fn of(settings: &Settings) -> Self {
-        let (sources, failed) = walk::walk(&settings.paths);
-        let found = || sources.iter().map(|source| source.path.clone()).collect();
-        let unread = Unread { paths: BTreeSet::new(), all_but: (!failed.is_empty()).then(found) };
-        let mut reading = Self { chunks: Vec::new(), skipped: Vec::new(), failed, unread };
+        let unread = Unread { paths: BTreeSet::new(), all_but: None };
+        let mut reading = Self { chunks: Vec::new(), skipped: Vec::new(), failed: Vec::new(), unread };
+        let mut found = BTreeSet::new();
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
-        for source in sources {
-            match read(&source, settings) {
-                Ok(Page::Skipped(field)) => reading.skipped.push(Failure::new(source.path, field)),
-                Ok(Page::Document(document)) => match taken.get(&document.url) {
+        let mut whole = true;
+        source::read(&settings.sources, &mut |outcome| match outcome {
+            Outcome::Skipped(skipped) => reading.skipped.push(skipped),
+            Outcome::Document(document) => {
+                found.insert(document.path.clone());
+                match taken.get(&document.url) {
                     None => {
                         reading.chunks.extend(chunk::chunks(&document, &SPEC));
                         taken.insert(document.url, document.path);
                     }
                     Some(other) => {
                         let reason = format!("has the same address as {other}: {}", document.url);
-                        reading.failed.push(Failure::new(source.location.display(), reason));
+                        reading.failed.push(Failure::new(document.path, reason));
                     }
-                },
-                Err(reason) => {
-                    reading.failed.push(Failure::new(source.location.display(), reason));
-                    reading.unread.paths.insert(source.path);
                 }
             }
-        }
+            Outcome::Failed(failure, keeps) => {
+                reading.failed.push(failure);
+                match keeps {
+                    Keeps::Nothing => {}
+                    Keeps::Path(path) => drop(reading.unread.paths.insert(path)),
+                    Keeps::Below(_) => whole = false,
+                }
+            }
+        });
+        reading.unread.all_but = (!whole).then_some(found);
         reading
     }
-}
-
-fn read(source: &Source, settings: &Settings) -> Result<Page, String> {
-    let bytes = std::fs::read(&source.location).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| format!("is not UTF-8: byte {} is part of no character", error.utf8_error().valid_up_to()))?;
-    document::read(&source.path, &text, &settings.site).map_err(|error| error.to_string())
 }
 
 /// Whether the index is there; one that cannot hold these vectors is an error.
@@ -219,8 +218,8 @@ fn prepare_index(cloud: &Cloudflare, exists: bool) -> Result<(), ApiError> {
     let present = if exists { cloud.metadata_indexes()? } else { BTreeSet::new() };
     METADATA_INDEXES
         .iter()
-        .filter(|property| !present.contains(**property))
-        .try_for_each(|property| cloud.create_metadata_index(property))
+        .filter(|(property, _)| !present.contains(*property))
+        .try_for_each(|(property, kind)| cloud.create_metadata_index(property, kind))
 }
 
 /// A record that cannot be read is written anew.

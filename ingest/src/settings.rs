@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use docent_core::document::{Site, UrlStyle};
 use serde::Deserialize;
 
+use crate::source::{Location, Source};
+
 /// Cloudflare's REST API.
 pub const DEFAULT_API_BASE: &str = "https://api.cloudflare.com/client/v4";
 
@@ -52,10 +54,8 @@ pub struct Given {
 /// What was given, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Files and folders.
-    pub paths: Vec<PathBuf>,
-    /// Where the documentation is published.
-    pub site: Site,
+    /// What to ingest.
+    pub sources: Vec<Source>,
     /// REST API, without a slash at its end.
     pub api_base: String,
     /// Cloudflare account id.
@@ -122,7 +122,9 @@ impl Settings {
         let (concurrency, api_token) = (concurrency.max(1), Token(api_token));
         match site {
             Some(site) if problems.is_empty() => {
-                Ok(Self { paths, site, api_base, account_id, api_token, index, kv_id, concurrency, dry_run })
+                let from = |path| Source { location: Location::Path(path), site: site.clone() };
+                let sources = paths.into_iter().map(from).collect();
+                Ok(Self { sources, api_base, account_id, api_token, index, kv_id, concurrency, dry_run })
             }
             _ => Err(Problems(problems)),
         }

@@ -8,7 +8,7 @@ use crate::report::Failure;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source {
+pub struct File {
     /// Below the folder it was found in, with `/`.
     pub path: String,
     /// Where it is.
@@ -18,7 +18,7 @@ pub struct Source {
 /// Finds Markdown files, sorted by path. Hidden files and those that `.gitignore` or `.ignore`
 /// name are left out; a file given itself is always taken. What cannot be read is a failure and
 /// does not stop the walk.
-pub fn walk(roots: &[PathBuf]) -> (Vec<Source>, Vec<Failure>) {
+pub fn walk(roots: &[PathBuf]) -> (Vec<File>, Vec<Failure>) {
     let (mut sources, mut failures) = (Vec::new(), Vec::new());
     for root in roots {
         for entry in WalkBuilder::new(root).require_git(false).build() {
@@ -29,7 +29,7 @@ pub fn walk(roots: &[PathBuf]) -> (Vec<Source>, Vec<Failure>) {
                         let path = if is_root { entry.file_name().as_ref() } else { below(entry.path(), root) };
                         let location = entry.path().to_owned();
                         match slashed(path) {
-                            Some(path) => sources.push(Source { path, location }),
+                            Some(path) => sources.push(File { path, location }),
                             None => failures.push(Failure::new(location.display(), "the file name is not UTF-8")),
                         }
                     }

@@ -82,6 +82,7 @@ fn an_index_of_another_embedding_spec_is_refused() {
         generation: 9,
         documents: 1,
         chunks,
+        retired: 0,
         updated_at: 1,
     };
     for (record, because) in [
