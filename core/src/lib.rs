@@ -31,6 +31,7 @@ pub mod tokens;
 
 pub mod embedding;
 pub mod generation;
+pub mod identifiers;
 pub mod vectorize;
 pub mod workers_ai;
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{HeaderMap, Request, header};
 
-use crate::settings::{Settings, Token};
+use crate::settings::{Connection, Token};
 
 /// An upsert carries up to 100 MB; a call that takes longer than this has broken off unnoticed.
 const TIMEOUT: Duration = Duration::from_mins(5);
@@ -59,6 +59,17 @@ impl ApiError {
     /// Whether the token is at fault.
     pub fn is_auth(&self) -> bool {
         matches!(self.status, Some(401 | 403)) || matches!(self.code, Some(10_000 | 9_109))
+    }
+
+    /// A body that the service would not take.
+    pub(crate) fn too_large(call: &str, bytes: usize) -> Self {
+        Self { status: Some(413), ..Self::answer(call, format!("{bytes} bytes are too many for one call")) }
+    }
+
+    /// Whether one vector of several may be at fault: too large a request, too much metadata, or a
+    /// line that cannot be read (Vectorize's codes).
+    pub(crate) fn is_bad_vector(&self) -> bool {
+        self.status == Some(413) || matches!(self.code, Some(40_008 | 40_016 | 40_023))
     }
 
     pub(crate) fn is_missing(&self) -> bool {
@@ -114,7 +125,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Connection) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
