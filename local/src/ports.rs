@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
-use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::generation::{Known, Retired, Store, retired_key};
 use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
