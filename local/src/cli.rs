@@ -119,6 +119,7 @@ impl Serve {
             }),
             limit_kv_writes: !self.unlimited_kv_writes,
             family_shapes: true,
+            ..CloudConfig::default()
         }
     }
 }

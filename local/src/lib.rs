@@ -20,6 +20,7 @@ pub mod cli;
 mod clock;
 mod cloud;
 pub mod console;
+mod d1;
 mod deployment;
 mod embedder;
 mod events;
@@ -43,5 +44,6 @@ mod vectorize;
 pub mod workerd;
 
 pub use cloud::{Cloud, CloudConfig, LlmConfig, StartError};
+pub use d1::DatabaseConfig;
 pub use faults::{Canned, Fault};
 pub use workerd::{Module, Workerd, WorkerdConfig, WorkerdError};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ai::{Ai, Output, Spent};
 use crate::clock::{Clock, random_hex};
+use crate::d1::{D1, Outcome, Queries};
 use crate::events;
 use crate::faults::{Canned, Fault, Faults};
 use crate::journal::{Call, Journal};
@@ -24,6 +25,7 @@ pub(crate) struct Services {
     pub(crate) ai: Ai,
     pub(crate) vectorize: Vectorize,
     pub(crate) kv: Kv,
+    pub(crate) d1: D1,
     pub(crate) pages: Option<Pages>,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
@@ -99,6 +101,14 @@ impl Services {
     fn answered(&self, n: u64, response: Response<Body>) -> Response<Body> {
         self.journal.answered(n, response.status().as_u16());
         response
+    }
+
+    /// Runs queries and counts what they wrote. Each has a list of outcomes: a text may hold several
+    /// statements.
+    pub(crate) fn query(&self, database: &str, queries: &Queries) -> Result<Vec<Vec<Outcome>>, Refusal> {
+        let outcomes = self.d1.query(database, queries.all())?;
+        self.journal.wrote(outcomes.iter().flatten().map(|outcome| outcome.rows_written).sum());
+        Ok(outcomes)
     }
 
     fn spend(&self, spent: Spent) {

@@ -54,7 +54,7 @@ impl Setup {
         config.vars = self.vars;
         (self.change)(&mut config);
         let workerd = Workerd::start(&config).unwrap();
-        Bot { cloud, workerd }
+        Bot { cloud, workerd, config }
     }
 }
 
@@ -77,6 +77,7 @@ pub(crate) fn ingest(cloud: &Cloud, docs: &Path) -> Report {
 pub(crate) struct Bot {
     pub(crate) cloud: Cloud,
     pub(crate) workerd: Workerd,
+    config: WorkerdConfig,
 }
 
 /// A response, read to its end.
@@ -103,6 +104,11 @@ impl Reply {
 impl Bot {
     pub(crate) fn start() -> Self {
         Setup::default().start()
+    }
+
+    /// A new isolate, which knows nothing; at another address.
+    pub(crate) fn restart(&mut self) {
+        self.workerd = Workerd::start(&self.config).unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

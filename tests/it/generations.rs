@@ -1,0 +1,181 @@
+//! Generations: an answer is of the old index or of the new one and never of both, whatever is
+//! staged or left over, and the switch is seen by the next question.
+//!
+//! Vectors, lists and rows are written by hand here, over REST, so that readers are held to what is
+//! stored and not to how `docent ingest` happens to write it.
+
+use std::collections::BTreeSet;
+
+use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
+use docent_core::generation::{Retired, retired_key};
+use docent_core::vectorize::{METADATA_INDEXES, Metadata, Vector};
+use docent_local::Cloud;
+use serde_json::{Value, json};
+
+use crate::bot::{Bot, NAME, Setup};
+
+const QUESTION: &str = "Where does the cat sleep?";
+
+/// A page of one chunk: its name, its text, and the generations from which on it is there and gone.
+/// What is gone in the second is nearer to the question than what has come, and fills both places.
+const PAGES: [(&str, &str, u64, u64); 4] = [
+    ("attic", "The cat does sleep in the attic.", 1, 2),
+    ("basket", "The cat does sleep in the basket.", 1, 2),
+    ("cellar", "On hot summer days one finds that the cat will sleep down there in the cellar.", 2, 9),
+    ("garden", "In spring it is below the old tree in the garden that the cat will sleep.", 2, 9),
+];
+
+/// What an answer may cite in each generation.
+const OLD: [&str; 2] = ["attic", "basket"];
+const NEW: [&str; 2] = ["cellar", "garden"];
+
+/// The account, as `docent ingest` writes to it.
+struct Library<'c>(&'c Cloud);
+
+impl Library<'_> {
+    fn call(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Value {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/accounts/local{path}", self.0.api_base()))
+            .header("authorization", "Bearer local")
+            .header("content-type", content_type);
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.run(request.body(body).unwrap()).unwrap();
+        let said = response.body_mut().read_to_string().unwrap();
+        assert!(response.status().is_success(), "{method} {path}: {said}");
+        serde_json::from_str(&said).unwrap()
+    }
+
+    fn post(&self, path: &str, body: Value) -> Value {
+        self.call("POST", path, "application/json", body.to_string().as_bytes())
+    }
+
+    fn put(&self, key: &str, value: &[u8]) {
+        let key = key.replace(':', "%3A");
+        self.call("PUT", &format!("/storage/kv/namespaces/{NAME}/values/{key}"), "application/octet-stream", value);
+    }
+
+    fn delete(&self, key: &str) {
+        let key = key.replace(':', "%3A");
+        self.call("DELETE", &format!("/storage/kv/namespaces/{NAME}/values/{key}"), "text/plain", b"");
+    }
+
+    fn create_index(&self) {
+        let config = json!({ "dimensions": SPEC.dimensions, "metric": SPEC.metric });
+        self.post("/vectorize/v2/indexes", json!({ "name": NAME, "config": config }));
+        for (property, kind) in METADATA_INDEXES {
+            let body = json!({ "propertyName": property, "indexType": kind });
+            self.post(&format!("/vectorize/v2/indexes/{NAME}/metadata_index/create"), body);
+        }
+    }
+
+    /// Writes the vectors that are new in a generation.
+    fn stage(&self, generation: u64) {
+        let new: Vec<_> = (0..).zip(PAGES).filter(|(_, (_, _, born, _))| *born == generation).collect();
+        let texts: Vec<_> = new.iter().map(|(_, (_, text, ..))| text).collect();
+        let embedded = self.post(&format!("/ai/run/{}", SPEC.model), json!({ "text": texts, "pooling": SPEC.pooling }));
+        let embedded: Vec<Vec<f32>> = serde_json::from_value(embedded["result"]["data"].clone()).unwrap();
+        let lines = new.iter().zip(embedded).map(|((n, (name, text, ..)), values)| {
+            let metadata = Metadata {
+                text: (*text).to_owned(),
+                url: format!("https://docs.example/{name}"),
+                title: (*name).to_owned(),
+                generation,
+                ..Metadata::default()
+            };
+            let vector = Vector { id: id(*n), values, namespace: None, metadata: Some(metadata) };
+            serde_json::to_string(&vector).unwrap() + "\n"
+        });
+        let path = format!("/vectorize/v2/indexes/{NAME}/upsert");
+        self.call("POST", &path, "application/x-ndjson", lines.collect::<String>().as_bytes());
+    }
+
+    /// What a generation's filter lets through and it does not hold; stored under its key.
+    fn leave_out(&self, generation: u64) -> usize {
+        let gone = (0..).zip(PAGES).filter(|(_, (_, _, _, died))| *died <= generation).map(|(n, _)| id(n));
+        let retired = Retired::new(gone.collect::<Vec<_>>().iter().map(String::as_str));
+        if !retired.is_empty() {
+            self.put(&retired_key(generation), &retired.to_bytes());
+        }
+        retired.len()
+    }
+
+    /// The record in KV.
+    fn copy(&self, generation: u64, retired: usize) {
+        let record =
+            IndexRecord { v: 1, spec: SPEC.fingerprint(), generation, documents: 2, chunks: 2, retired, updated_at: 1 };
+        self.put(INDEX_KEY, &serde_json::to_vec(&record).unwrap());
+    }
+
+    /// Goes live without D1.
+    fn publish(&self, generation: u64) {
+        self.copy(generation, self.leave_out(generation));
+    }
+}
+
+/// 32 hexadecimal digits, different from the first on.
+fn id(n: u128) -> String {
+    format!("{:032x}", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+}
+
+fn bot() -> Bot {
+    let mut setup = Setup { docs: None, ..Setup::default() }.var("TOP_K", "2");
+    setup.cloud.limit_kv_writes = false;
+    setup.start()
+}
+
+/// The pages that an answer could cite.
+fn cited(bot: &Bot) -> BTreeSet<String> {
+    let answer = bot.ask(QUESTION, None);
+    let sources = answer["sources"].as_array().unwrap().iter();
+    sources.map(|source| source["title"].as_str().unwrap().to_owned()).collect()
+}
+
+fn set(pages: [&str; 2]) -> BTreeSet<String> {
+    pages.map(str::to_owned).into()
+}
+
+#[test]
+fn without_d1_the_record_in_kv_says_which_generation_is_live() {
+    let mut bot = bot();
+    Library(&bot.cloud).create_index();
+    Library(&bot.cloud).stage(1);
+    Library(&bot.cloud).publish(1);
+    assert_eq!(cited(&bot), set(OLD));
+    Library(&bot.cloud).stage(2);
+    assert_eq!(cited(&bot), set(OLD), "what is staged is not seen");
+    bot.restart();
+    assert_eq!(cited(&bot), set(OLD), "nor by an isolate that knows nothing");
+
+    Library(&bot.cloud).publish(2);
+    assert_eq!(cited(&bot), set(OLD), "an isolate trusts what it read for a minute");
+    bot.restart();
+    assert_eq!(cited(&bot), set(NEW), "what is gone is left out, and does not take the place of what is there");
+    Library(&bot.cloud).publish(1);
+    bot.restart();
+    assert_eq!(cited(&bot), set(OLD), "back");
+}
+
+#[test]
+fn without_the_list_of_what_is_gone_nothing_is_said() {
+    let mut bot = bot();
+    let library = Library(&bot.cloud);
+    library.create_index();
+    library.stage(1);
+    library.stage(2);
+    library.publish(2);
+    assert_eq!(bot.get("/v1/health").status, 200);
+    library.delete(&retired_key(2));
+    let reply = bot.post(&json!({ "message": QUESTION, "stream": false }));
+    assert_eq!((reply.status, reply.error().as_str()), (503, "not_ready"));
+    assert!(reply.headers["retry-after"].parse::<u64>().unwrap() > 0, "KV may show it shortly");
+    let health = bot.get("/v1/health");
+    assert!(health.status == 503 && health.body.contains("retired:2"), "{}", health.body);
+
+    library.leave_out(2);
+    assert_eq!(cited(&bot), set(NEW), "as soon as it is there");
+    Library(&bot.cloud).delete(&retired_key(2));
+    assert_eq!(cited(&bot), set(NEW), "it is read once");
+    bot.restart();
+    assert_eq!(bot.post(&json!({ "message": QUESTION, "stream": false })).status, 503);
+}
