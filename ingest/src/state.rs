@@ -292,11 +292,13 @@ impl State {
         self.generations.iter().any(|generation| version.is_in(generation.number))
     }
 
-    /// Generations that go when `keep` are kept beside the live one: the oldest.
+    /// Generations that go when `keep` are kept beside the live one: the oldest. The newest stays in
+    /// any case, since the next number counts on from it.
     pub fn beyond(&self, keep: usize) -> Vec<u64> {
         let live = self.live.map(|live| live.generation);
+        let newest = self.generations.last().map(|generation| generation.number);
         let others = self.complete().rev().map(|generation| generation.number).filter(|number| Some(*number) != live);
-        let mut dropped: Vec<u64> = others.skip(keep).collect();
+        let mut dropped: Vec<u64> = others.skip(keep).filter(|number| Some(*number) != newest).collect();
         dropped.reverse();
         dropped
     }
