@@ -21,6 +21,8 @@
 #[cfg(feature = "index")]
 pub mod chunk;
 #[cfg(feature = "index")]
+pub mod deployment;
+#[cfg(feature = "index")]
 pub mod document;
 #[cfg(feature = "index")]
 pub mod markdown;

@@ -183,6 +183,13 @@ impl Cloud {
         self.services.journal.report()
     }
 
+    /// Everything that is kept, as `GET /__docent/state` shows it: Vectorize by index and id, KV by
+    /// namespace and key, D1 by database and table. Writes to Vectorize that are not visible yet
+    /// become so.
+    pub fn dump(&self) -> Result<serde_json::Value, String> {
+        self.services.dump().map_err(|refusal| refusal.message)
+    }
+
     /// Forgets log and counters.
     pub fn clear_requests(&self) {
         self.services.journal.clear();
@@ -255,6 +262,7 @@ fn router(services: Arc<Services>) -> Router {
         .route("/", get(status))
         .route("/__docent/faults", put(set_faults).get(list_faults).delete(clear_faults))
         .route("/__docent/requests", get(list_requests).delete(clear_requests))
+        .route("/__docent/state", get(dump))
         .route("/docs/", get(docs))
         .route("/docs/{*path}", get(docs))
         .nest("/client/v4/accounts/{account}", rest::routes())
@@ -352,4 +360,11 @@ async fn list_requests(State(services): State<Arc<Services>>) -> Response<Body> 
 async fn clear_requests(State(services): State<Arc<Services>>) -> Response<Body> {
     services.journal.clear();
     json_response(200, "{}")
+}
+
+async fn dump(State(services): State<Arc<Services>>) -> Response<Body> {
+    match services.dump() {
+        Ok(state) => json_response(200, state.to_string()),
+        Err(refusal) => typed_response(500, "text/plain", refusal.message),
+    }
 }

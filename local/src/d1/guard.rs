@@ -27,8 +27,8 @@ const MAX_COMPOUND_SELECT: i32 = 5;
 /// Deepest expression (seen on workerd).
 const MAX_EXPRESSION_DEPTH: i32 = 100;
 
-/// PRAGMA statements that are allowed (seen on workerd). FTS5 needs `data_version` itself.
-const PRAGMAS: [&str; 21] = [
+/// PRAGMA statements that are allowed (seen on workerd). FTS5 and R*Tree ask for some themselves.
+const PRAGMAS: [&str; 19] = [
     "case_sensitive_like",
     "data_version",
     "defer_foreign_keys",
@@ -48,9 +48,6 @@ const PRAGMAS: [&str; 21] = [
     "table_info",
     "table_list",
     "table_xinfo",
-    // Not allowed to users at Cloudflare, but asked for inside virtual tables.
-    "page_count",
-    "user_version",
 ];
 
 /// Functions that are refused (some of those seen on workerd, which knows a list of allowed ones).

@@ -45,9 +45,9 @@ impl Session {
     pub(super) fn run(&mut self, queries: &[Query]) -> Result<Vec<Vec<Outcome>>, Refusal> {
         self.own("BEGIN IMMEDIATE")?;
         let done = queries.iter().map(|query| self.run_text(query)).collect::<Result<Vec<_>, _>>();
-        let done = done.and_then(|outcomes| match outcomes.iter().all(Vec::is_empty) {
-            true => Err(refuse("No SQL statements detected.")),
-            false => Ok(outcomes),
+        let done = done.and_then(|outcomes| {
+            let nothing = outcomes.iter().all(Vec::is_empty);
+            if nothing { Err(refuse("No SQL statements detected.")) } else { Ok(outcomes) }
         });
         // A constraint that was put off is checked here, and may still fail.
         let done = done.and_then(|outcomes| self.own("COMMIT").map(|()| outcomes));
@@ -100,7 +100,7 @@ impl Session {
         let size_before = self.bytes()?;
         self.take_written();
         let started = Instant::now();
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let width = columns.len();
         let rows = statement
             .raw_query()
@@ -183,7 +183,7 @@ impl Session {
 
     fn rows_of(&self, table: &str) -> rusqlite::Result<Value> {
         let mut statement = self.connection.prepare(&format!("SELECT * FROM \"{}\"", table.replace('"', "\"\"")))?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement
             .query_map([], |row| {
                 let cell = |(at, name): (usize, &String)| Ok((name.clone(), values::shown(row.get_ref(at)?)));
