@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
-use docent_core::generation::{Known, Retired, Store, retired_key};
+use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
@@ -133,6 +133,24 @@ impl LocalPorts {
         }
         let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
         body.map(|bytes| Some(bytes.to_vec())).map_err(|error| Fault::Kv(error.to_string()))
+    }
+
+    /// The first row of a query.
+    async fn first(&self, database: &str, sql: &str) -> Result<Option<Value>, Fault> {
+        let d1_fault = |error: &dyn std::fmt::Display| Fault::D1(format!("D1_ERROR: {error}"));
+        let request = Request::post("/query")
+            .header(HEADER, format!("d1:{database}"))
+            .header(header::HOST, "d1")
+            .body(Body::from(json!({ "sql": sql, "params": [] }).to_string()))
+            .map_err(|error| d1_fault(&error))?;
+        let response = self.call("D1", request).await?;
+        let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| d1_fault(&error))?;
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| d1_fault(&error))?;
+        if let Some(error) = answer.get("error") {
+            return Err(d1_fault(error));
+        }
+        let rows = answer.pointer_mut("/0/results").ok_or_else(|| d1_fault(&"an answer without results"))?;
+        Ok(rows.get_mut(0).map(Value::take))
     }
 
     async fn keys(&self, session: &str, limit: usize) -> Result<(Vec<String>, bool), Fault> {
@@ -281,7 +299,11 @@ impl ByteStream for LocalAnswer {
 impl Content for LocalPorts {
     async fn record(&self, store: Store) -> Result<Option<IndexRecord>, Fault> {
         match store {
-            Store::Database => Err(Fault::NoBinding("CONTENT")),
+            Store::Database => {
+                let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
+                let row = self.first(database, LIVE_SQL).await?;
+                row.map(|row| serde_json::from_value(row).map_err(|error| unreadable("D1", &error))).transpose()
+            }
             Store::Kv => {
                 let found = self.kv(Method::GET, &key_path(INDEX_KEY), String::new()).await?;
                 found.map(|body| read_kv(&body)).transpose()

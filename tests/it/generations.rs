@@ -5,14 +5,19 @@
 //! stored and not to how `docent ingest` happens to write it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use docent_core::answer;
+use docent_core::api::Ask;
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::generation::{Retired, retired_key};
+use docent_core::settings::Settings;
 use docent_core::vectorize::{METADATA_INDEXES, Metadata, Vector};
-use docent_local::Cloud;
+use docent_local::ports::LocalPorts;
+use docent_local::{Cloud, DatabaseConfig, WorkerdConfig};
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, NAME, Setup};
+use crate::bot::{Bot, NAME, Setup, eventually};
 
 const QUESTION: &str = "Where does the cat sleep?";
 
@@ -107,6 +112,18 @@ impl Library<'_> {
         self.put(INDEX_KEY, &serde_json::to_vec(&record).unwrap());
     }
 
+    /// The row in D1.
+    fn row(&self, generation: u64, retired: usize) {
+        let spec = SPEC.fingerprint();
+        let complete = format!(
+            "INSERT OR REPLACE INTO generation (number, status, spec, documents, chunks, retired, created_at)
+             VALUES ({generation}, 'complete', '{spec}', 2, 2, {retired}, 1)"
+        );
+        let live = format!("INSERT OR REPLACE INTO live (one, generation, since) VALUES (1, {generation}, 1)");
+        let batch = json!({ "batch": [{ "sql": complete }, { "sql": live }] });
+        self.post(&format!("/d1/database/{NAME}/query"), batch);
+    }
+
     /// Goes live without D1.
     fn publish(&self, generation: u64) {
         self.copy(generation, self.leave_out(generation));
@@ -118,8 +135,8 @@ fn id(n: u128) -> String {
     format!("{:032x}", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-fn bot() -> Bot {
-    let mut setup = Setup { docs: None, ..Setup::default() }.var("TOP_K", "2");
+fn bot(change: fn(&mut WorkerdConfig)) -> Bot {
+    let mut setup = Setup { docs: None, change, ..Setup::default() }.var("TOP_K", "2");
     setup.cloud.limit_kv_writes = false;
     setup.start()
 }
@@ -131,13 +148,106 @@ fn cited(bot: &Bot) -> BTreeSet<String> {
     sources.map(|source| source["title"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The same of the flow that runs natively.
+fn cited_natively(ports: &LocalPorts) -> BTreeSet<String> {
+    let settings = Settings::parse(|name| match name {
+        "SESSION_SECRET" => Some("a secret that signs the sessions of this test".to_owned()),
+        "TOP_K" => Some("2".to_owned()),
+        _ => None,
+    });
+    let ask = Ask::parse(json!({ "message": QUESTION }).to_string().as_bytes()).unwrap();
+    let prepared = pollster::block_on(answer::prepare(ports, &settings.unwrap(), ask, "trace".to_owned())).unwrap();
+    prepared.sources().iter().map(|source| source.title.clone()).collect()
+}
+
 fn set(pages: [&str; 2]) -> BTreeSet<String> {
     pages.map(str::to_owned).into()
 }
 
 #[test]
+fn with_d1_the_next_question_sees_the_switch_and_none_sees_a_mix() {
+    let bot = bot(|_| {});
+    let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
+    ports.content = Some(NAME.to_owned());
+    let library = Library(&bot.cloud);
+    library.create_index();
+    library.stage(1);
+    library.row(1, 0);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                seen.push(cited(&bot));
+            }
+            seen
+        });
+        assert_eq!(cited(&bot), set(OLD));
+        library.stage(2);
+        let retired = library.leave_out(2);
+        assert_eq!(cited(&bot), set(OLD), "what is staged is not seen");
+        for _ in 0..5 {
+            library.row(2, retired);
+            assert_eq!((cited(&bot), cited_natively(&ports)), (set(NEW), set(NEW)), "live");
+            library.row(1, 0);
+            assert_eq!((cited(&bot), cited_natively(&ports)), (set(OLD), set(OLD)), "back");
+        }
+        over.store(true, Ordering::Relaxed);
+        let seen = reader.join().unwrap();
+        assert!(seen.len() > 5 && seen.iter().all(|pages| *pages == set(OLD) || *pages == set(NEW)), "{seen:?}");
+    });
+    assert_eq!(bot.get("/v1/health").json()["index_from"], "CONTENT");
+}
+
+#[test]
+fn when_d1_fails_the_copy_in_kv_says_which_generation_is_live() {
+    let mut bot = bot(|_| {});
+    let library = Library(&bot.cloud);
+    library.create_index();
+    library.stage(1);
+    library.stage(2);
+    library.row(2, library.leave_out(2));
+    library.copy(1, 0);
+    let broken = json!({ "service": "d1", "respond": { "status": 500, "body": "upstream-text" } });
+    let silent = json!({ "service": "d1", "delay_ms": 60_000 });
+    for fault in [broken.clone(), json!({ "service": "d1", "drop_connection": true }), silent] {
+        bot.script(&json!([fault]));
+        assert_eq!(cited(&bot), set(OLD), "{fault}");
+        let logged = || bot.workerd.logs().iter().any(|line| line.contains("from D1")).then_some(());
+        eventually("the log line", logged);
+        let health = bot.get("/v1/health");
+        assert_eq!((health.status, &health.json()["index_from"]), (503, &json!("SESSIONS")));
+        assert!(health.body.contains("CONTENT") && !health.body.contains("upstream-text"), "{}", health.body);
+        bot.script(&json!([]));
+        assert_eq!(cited(&bot), set(NEW), "as soon as D1 answers: {fault}");
+        bot.restart();
+    }
+    assert_eq!(cited(&bot), set(NEW));
+    bot.script(&json!([broken.clone(), { "service": "kv", "operation": "get", "respond": { "status": 500 } }]));
+    assert_eq!(cited(&bot), set(NEW), "what the isolate read last");
+    bot.restart();
+    let reply = bot.post(&json!({ "message": QUESTION, "stream": false }));
+    assert_eq!((reply.status, reply.error().as_str()), (503, "not_ready"));
+}
+
+#[test]
+fn a_database_without_tables_is_named_with_what_to_do() {
+    let mut setup = Setup { docs: None, ..Setup::default() }.var("TOP_K", "2");
+    setup.cloud.databases = vec![DatabaseConfig { migrations: None, ..DatabaseConfig::default() }];
+    let bot = setup.start();
+    let library = Library(&bot.cloud);
+    library.create_index();
+    library.stage(1);
+    library.publish(1);
+    let health = bot.get("/v1/health");
+    assert_eq!(health.status, 503);
+    assert!(health.body.contains("npx wrangler d1 migrations apply CONTENT --remote"), "{}", health.body);
+    assert_eq!(cited(&bot), set(OLD), "the copy in KV is enough to answer");
+}
+
+#[test]
 fn without_d1_the_record_in_kv_says_which_generation_is_live() {
-    let mut bot = bot();
+    let mut bot = bot(|config| config.content = None);
     Library(&bot.cloud).create_index();
     Library(&bot.cloud).stage(1);
     Library(&bot.cloud).publish(1);
@@ -158,7 +268,7 @@ fn without_d1_the_record_in_kv_says_which_generation_is_live() {
 
 #[test]
 fn without_the_list_of_what_is_gone_nothing_is_said() {
-    let mut bot = bot();
+    let mut bot = bot(|config| config.content = None);
     let library = Library(&bot.cloud);
     library.create_index();
     library.stage(1);
