@@ -174,7 +174,7 @@ fn navigation(reading: &Reading) -> std::io::Result<Option<Concern>> {
 fn other_spec(state: &State, reading: &Reading) -> Option<Concern> {
     let live = state.live()?.spec.clone();
     let ours = FINGERPRINT.clone();
-    (live != ours).then(|| Concern::Spec { live, ours, chunks: reading.new.to_embed })
+    (live != ours).then_some(Concern::Spec { live, ours, chunks: reading.new.to_embed })
 }
 
 /// A job that ingests after every push would undo a rollback within minutes.

@@ -171,7 +171,8 @@ fn hash(document: &Document) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half = hash.finalize().iter().take(16).fold(0, |half, byte| half << 8 | u128::from(*byte));
+    format!("{half:032x}")
 }
 
 /// Chunks in a temporary file without a name, which is gone with the process.
@@ -216,12 +217,11 @@ impl Spool {
 
     fn push(&mut self, chunk: &Chunk, text: TextHash) -> std::io::Result<()> {
         let like = self.vectors.get(&text).copied();
-        match like {
-            Some(_) => self.to_copy += 1,
-            None => {
-                self.to_embed += 1;
-                self.tokens += chunk.tokens;
-            }
+        if like.is_some() {
+            self.to_copy += 1;
+        } else {
+            self.to_embed += 1;
+            self.tokens += chunk.tokens;
         }
         let Chunk { id, tokens, metadata } = chunk.clone();
         serde_json::to_writer(&mut self.file, &Waiting { id, tokens, metadata, like })?;

@@ -55,7 +55,7 @@ pub enum IngestError {
         metric: String,
     },
     /// It looks like an accident.
-    #[error("nothing went live:{}", .0.iter().map(|concern| format!("\n  {concern}")).collect::<String>())]
+    #[error("nothing went live:{}", .0.iter().flat_map(|concern| ["\n  ".to_owned(), concern.to_string()]).collect::<String>())]
     Refused(Vec<Concern>),
     /// Vectorize took the writes and does not show them.
     #[error("the index does not show the last writes after {} minutes; run the same command later", VISIBLE_WITHIN.as_secs() / 60)]
@@ -231,9 +231,8 @@ impl Writer<'_> {
             self.books.go_live(&self.state, live, self.owner)?;
         }
         publish_record(self.cloud, &self.state)?;
-        if let Some(before) = before.filter(|_| wanted.vectors_lost) {
-            self.drop_generations(&[before.generation])?;
-        }
+        let gone = if wanted.vectors_lost { before.map(|live| vec![live.generation]) } else { None };
+        self.drop_generations(&gone.unwrap_or_else(|| self.state.beyond(self.keep)))?;
         if wanted.rows_missing {
             let held = self.state.chunks(number);
             self.delete(&wanted.known.difference(&held).copied().collect())?;
@@ -246,7 +245,7 @@ impl Writer<'_> {
     fn begin(&mut self, wanted: &Wanted<'_>) -> Result<Generation, IngestError> {
         let number = self.state.next_number();
         let created_at = self.state.staging().map_or_else(now_ms, |staging| staging.created_at);
-        let dropped = self.state.beyond(if wanted.vectors_lost { 0 } else { self.keep });
+        let dropped = self.state.beyond_next(if wanted.vectors_lost { 0 } else { self.keep });
         self.state.unstage(number);
         if wanted.rows_missing {
             self.state = State::default();

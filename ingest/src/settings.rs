@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use docent_core::deployment::Deployment;
 use docent_core::document::{Site, UrlStyle};
 use serde::Deserialize;
 
@@ -249,12 +250,15 @@ impl Connection {
         let api_base = checked_api_base(given.api_base.as_deref()).unwrap_or_else(&mut note);
         let (index, kv_id, database) = match (given.index, given.kv_id, given.d1_id) {
             (Some(index), Some(kv_id), database) => (index, kv_id, database),
-            (index, kv_id, database) => match Deployment::read(&given.config, given.env.as_deref()) {
+            (index, kv_id, database) => match Names::read(&given.config, given.env.as_deref()) {
                 Err(problem) => (note(problem), String::new(), None),
-                Ok(deployment) => (
-                    index.map_or_else(|| deployment.index(&given.config), Ok).unwrap_or_else(&mut note),
-                    kv_id.map_or_else(|| deployment.kv_id(&given.config), Ok).unwrap_or_else(&mut note),
-                    database.or_else(|| deployment.database()),
+                Ok(names) => (
+                    index.map_or_else(|| names.index(), Ok).unwrap_or_else(&mut note),
+                    kv_id.map_or_else(|| names.kv_id(), Ok).unwrap_or_else(&mut note),
+                    database.map_or_else(|| names.d1_id(), |id| Ok(Some(id))).unwrap_or_else(|problem| {
+                        note(problem);
+                        None
+                    }),
                 ),
             },
         };
@@ -286,79 +290,155 @@ fn checked_api_base(given: Option<&str>) -> Result<String, String> {
     Err(format!("--api-base: {base:?} must begin with https://, or be on this machine (http://127.0.0.1:…)"))
 }
 
-/// The parts of wrangler.toml that ingest needs.
-#[derive(Deserialize)]
-struct Deployment {
-    #[serde(default)]
-    vectorize: Vec<Index>,
-    #[serde(default)]
-    kv_namespaces: Vec<Namespace>,
-    #[serde(default)]
-    d1_databases: Vec<Database>,
-    #[serde(default)]
-    env: std::collections::BTreeMap<String, Deployment>,
+/// Names and ids from the deployment file, each with what to do if it is not there.
+struct Names<'a> {
+    shown: std::path::Display<'a>,
+    deployment: Deployment,
 }
 
-#[derive(Deserialize)]
-struct Database {
-    binding: String,
-    #[serde(default)]
-    database_id: String,
-}
-
-#[derive(Deserialize)]
-struct Index {
-    binding: String,
-    index_name: String,
-}
-
-#[derive(Deserialize)]
-struct Namespace {
-    binding: String,
-    #[serde(default)]
-    id: String,
-}
-
-impl Deployment {
-    /// Bindings are not inherited by environments.
-    fn read(path: &Path, env: Option<&str>) -> Result<Self, String> {
+impl<'a> Names<'a> {
+    fn read(path: &'a Path, environment: Option<&str>) -> Result<Self, String> {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read {shown}: {error}; name the deployment file with --config"))?;
-        let mut deployment: Self =
-            toml::from_str(&text).map_err(|error| format!("{shown} is not a deployment file: {error}"))?;
-        match env {
-            None => Ok(deployment),
-            Some(env) => deployment.env.remove(env).ok_or_else(|| format!("{shown} has no environment [env.{env}]")),
-        }
+        let deployment = Deployment::parse(&text, environment).map_err(|error| format!("{shown}: {error}"))?;
+        Ok(Self { shown, deployment })
     }
 
-    fn database(&self) -> Option<String> {
-        self.d1_databases
-            .iter()
-            .find(|database| database.binding == "CONTENT")
-            .map(|database| database.database_id.clone())
+    fn index(&self) -> Result<String, String> {
+        self.deployment.index.clone().ok_or_else(|| {
+            format!("{} binds no Vectorize index as INDEX: add [[vectorize]] with binding and index_name", self.shown)
+        })
     }
 
-    fn index(&self, path: &Path) -> Result<String, String> {
-        let index = self.vectorize.iter().find(|index| index.binding == "INDEX");
-        index.map(|index| index.index_name.clone()).filter(|name| !name.is_empty()).ok_or_else(|| {
+    fn kv_id(&self) -> Result<String, String> {
+        self.deployment.sessions.clone().ok_or_else(|| {
             format!(
-                "{} binds no Vectorize index as INDEX: add [[vectorize]] with binding and index_name",
-                path.display()
+                "{} has no id for the KV namespace SESSIONS yet: run `npx wrangler kv namespace create SESSIONS` and \
+                 write the id that it prints there",
+                self.shown
             )
         })
     }
 
-    fn kv_id(&self, path: &Path) -> Result<String, String> {
-        let id = self.kv_namespaces.iter().find(|space| space.binding == "SESSIONS").map(|space| space.id.as_str());
-        match id {
-            Some(id) if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(id.to_owned()),
-            _ => Err(format!(
-                "{} has no id for the KV namespace SESSIONS yet: run `npx wrangler kv namespace create SESSIONS` and \
-                 write the id that it prints there",
-                path.display()
-            )),
+    /// None when no database is bound.
+    fn d1_id(&self) -> Result<Option<String>, String> {
+        let Some(database) = &self.deployment.content else { return Ok(None) };
+        database.id.clone().map(Some).ok_or_else(|| {
+            format!(
+                "{} has no id for the D1 database CONTENT yet: run `npx wrangler d1 create {}`, write the id that it \
+                 prints there, and run `npx wrangler d1 migrations apply CONTENT --remote`; or leave the block out, \
+                 and docent does without full-text search",
+                self.shown, database.name
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        name = "docent"
+        [[vectorize]]
+        binding = "INDEX"
+        index_name = "docent"
+        [[d1_databases]]
+        binding = "CONTENT"
+        database_name = "docent"
+        [[kv_namespaces]]
+        binding = "SESSIONS"
+        [[env.staging.vectorize]]
+        binding = "INDEX"
+        index_name = "docent-staging"
+        [[env.staging.kv_namespaces]]
+        binding = "SESSIONS"
+        id = "0123456789abcdef0123456789abcdef"
+    "#;
+
+    fn connection(folder: &Path) -> GivenConnection {
+        let config = folder.join("wrangler.toml");
+        std::fs::write(&config, FILE).unwrap();
+        GivenConnection {
+            config,
+            account_id: Some("a".to_owned()),
+            api_token: Some("secret".to_owned()),
+            ..GivenConnection::default()
         }
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_said_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let golden = folder.path().join("golden.jsonl");
+        std::fs::write(&golden, "{\"question\":\"How?\",\"pages\":[\"a.md\"]}\n{\"question\":1}\n").unwrap();
+        let given = Given {
+            connection: GivenConnection {
+                account_id: None,
+                api_token: None,
+                api_base: Some("http://example.com".to_owned()),
+                ..connection(folder.path())
+            },
+            golden: Some(golden),
+            ..Given::default()
+        };
+        let problems = Settings::new(given).unwrap_err().to_string();
+        for part in [
+            "--base-url",
+            "nothing to ingest",
+            "CLOUDFLARE_ACCOUNT_ID",
+            "CLOUDFLARE_API_TOKEN",
+            "--api-base",
+            "kv namespace create",
+            "d1 create docent",
+            "golden.jsonl, line 2",
+        ] {
+            assert!(problems.contains(part), "{part} in {problems}");
+        }
+    }
+
+    #[test]
+    fn names_come_from_the_deployment_file_its_environment_or_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let staging = GivenConnection { env: Some("staging".to_owned()), ..connection(folder.path()) };
+        let staging = Connection::new(staging).unwrap();
+        assert_eq!((staging.index.as_str(), staging.database), ("docent-staging", None));
+        assert_eq!(staging.kv_id, "0123456789abcdef0123456789abcdef");
+        let own = GivenConnection {
+            kv_id: Some("any".to_owned()),
+            d1_id: Some("db".to_owned()),
+            ..connection(folder.path())
+        };
+        let own = Connection::new(own).unwrap();
+        assert_eq!([own.index.as_str(), &own.kv_id, &own.api_base], ["docent", "any", DEFAULT_API_BASE]);
+        assert!(!format!("{own:?}").contains("secret"));
+        assert_eq!(own.database.as_deref(), Some("db"));
+        let missing = GivenConnection { env: Some("live".to_owned()), ..connection(folder.path()) };
+        assert!(Connection::new(missing).unwrap_err().to_string().contains("[env.live]"));
+    }
+
+    #[test]
+    fn the_settings_file_gives_what_the_command_line_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("docent.toml");
+        let text = "sources = [\"docs\"]\nbase_url = \"https://docs.example.com\"\nkeep = 5\nwait = \"10m\"\n";
+        std::fs::write(&file, text).unwrap();
+        let given = || Given {
+            connection: GivenConnection {
+                kv_id: Some("kv".to_owned()),
+                d1_id: Some(String::new()),
+                ..connection(folder.path())
+            },
+            settings: Some(file.clone()),
+            ..Given::default()
+        };
+        let settings = Settings::new(Given { keep: Some(1), ..given() }).unwrap();
+        assert_eq!((settings.keep, settings.max_vanished, settings.wait), (1, 20, Duration::from_mins(10)));
+        let [source] = settings.sources.as_slice() else { panic!("{settings:?}") };
+        assert_eq!(source.location, Location::Path(folder.path().join("docs")), "paths are relative to the file");
+        std::fs::write(&file, format!("{text}kept = 3\n")).unwrap();
+        let problems = Settings::new(given()).unwrap_err().to_string();
+        assert!(problems.contains("docent.toml") && problems.contains("kept"), "{problems}");
     }
 }

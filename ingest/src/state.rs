@@ -295,12 +295,20 @@ impl State {
     /// Generations that go when `keep` are kept beside the live one: the oldest. The newest stays in
     /// any case, since the next number counts on from it.
     pub fn beyond(&self, keep: usize) -> Vec<u64> {
-        let live = self.live.map(|live| live.generation);
         let newest = self.generations.last().map(|generation| generation.number);
-        let others = self.complete().rev().map(|generation| generation.number).filter(|number| Some(*number) != live);
-        let mut dropped: Vec<u64> = others.skip(keep).filter(|number| Some(*number) != newest).collect();
-        dropped.reverse();
-        dropped
+        self.oldest_beyond(keep).filter(|number| Some(*number) != newest).collect()
+    }
+
+    /// Generations that can go while the next one is being written, if `keep` are kept beside that
+    /// one: readers still see the live one, which is then the first of those that are kept.
+    pub fn beyond_next(&self, keep: usize) -> Vec<u64> {
+        self.oldest_beyond(keep.saturating_sub(1)).collect()
+    }
+
+    fn oldest_beyond(&self, keep: usize) -> impl Iterator<Item = u64> {
+        let live = self.live.map(|live| live.generation);
+        let others = self.complete().rev().map(|generation| generation.number);
+        others.filter(move |number| Some(*number) != live).skip(keep)
     }
 
     /// Forgets generations; their chunks become garbage unless another generation holds them.
@@ -469,7 +477,7 @@ mod tests {
                         let pages = pages(site);
                         let number = state.next_number();
                         state.unstage(number);
-                        state.drop_generations(&state.beyond(keep));
+                        state.drop_generations(&state.beyond_next(keep));
                         let known = state.known();
                         vectors.retain(|id, _| known.contains_key(id) || ids(&pages).contains(id));
                         for id in ids(&pages) {
@@ -489,6 +497,12 @@ mod tests {
                             let retired = state.retired(&pages);
                             state.go_live(number, 0);
                             ingested.insert(number, (ids(&pages), retired));
+                            state.drop_generations(&state.beyond(keep));
+                            for id in state.garbage() {
+                                vectors.remove(&id);
+                            }
+                            state.forget_garbage();
+                            prop_assert!(state.beyond(keep).is_empty() && state.complete().count() <= keep + 1);
                         }
                     }
                 }
@@ -502,7 +516,6 @@ mod tests {
                     let rows: BTreeSet<ChunkId> = state.chunks(generation.number).into_iter().collect();
                     prop_assert_eq!(&rows, expected, "rows of generation {}", generation.number);
                 }
-                prop_assert!(state.complete().count() <= keep + 2);
             }
         }
     }

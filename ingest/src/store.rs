@@ -20,8 +20,8 @@ use crate::state::ChunkId;
 /// Texts of one embedding call. The service takes 100, and was seen to fail below that with long
 /// texts.
 const EMBED_BATCH: usize = 50;
-/// Vectors of one upsert, about 8 MB. The service takes 5,000; a killed run loses less with fewer.
-const UPSERT_BATCH: usize = 1_000;
+/// Vectors of one upsert, about 4 MB. The service takes 5,000; a killed run loses less with fewer.
+const UPSERT_BATCH: usize = 500;
 
 /// What became of the new chunks.
 #[derive(Default)]
@@ -163,11 +163,8 @@ impl Sink<'_> {
         for (chunk, vector, is_copy) in batch.embedded {
             match vector {
                 Ok(values) => {
-                    if is_copy {
-                        self.stored.copied += 1
-                    } else {
-                        self.stored.embedded += 1
-                    }
+                    let count = if is_copy { &mut self.stored.copied } else { &mut self.stored.embedded };
+                    *count += 1;
                     let metadata = Metadata { generation: self.generation, ..chunk.metadata.clone() };
                     self.waiting.push(Vector {
                         id: chunk.id.clone(),

@@ -206,8 +206,8 @@ pub fn verify(
             books.mend(&state, &mended, &broken)?;
         }
         let writer = Writer { cloud: &cloud, books: &*books, keep, owner, progress, state };
-        let writes = writer.delete(&to_delete)?;
-        writer.wait_until_visible(&writes)?;
+        let deletions = writer.delete(&to_delete)?;
+        writer.wait_until_visible(&deletions)?;
         run::publish_record(&cloud, &writer.state)?;
         verification.fixed = true;
         Ok(verification)

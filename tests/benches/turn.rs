@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use docent_ingest::settings::{Given, Settings};
+use docent_ingest::settings::{Given, GivenConnection, Settings};
 use docent_local::{Cloud, CloudConfig, Module, Workerd, WorkerdConfig, workerd};
 use serde_json::{Value, json};
 
@@ -71,11 +71,16 @@ fn ingest(cloud: &Cloud, docs: &Path) {
     let settings = Settings::new(Given {
         paths: vec![docs.to_owned()],
         base_url: Some("https://docs.example/".to_owned()),
-        index: Some("docent".to_owned()),
-        kv_id: Some("docent".to_owned()),
-        api_base: Some(cloud.api_base()),
-        account_id: Some("local".to_owned()),
-        api_token: Some("local".to_owned()),
+        connection: GivenConnection {
+            index: Some("docent".to_owned()),
+            kv_id: Some("docent".to_owned()),
+            d1_id: Some("docent".to_owned()),
+            api_base: Some(cloud.api_base()),
+            account_id: Some("local".to_owned()),
+            api_token: Some("local".to_owned()),
+            ..GivenConnection::default()
+        },
+        create_index: true,
         ..Given::default()
     });
     docent_ingest::run::run(&settings.unwrap(), &|_, _, _| {}).unwrap();

@@ -164,7 +164,9 @@ fn lists<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> Vec<String
             _ => lists.push(format!("[{json}")),
         }
     }
-    lists.iter_mut().for_each(|list| list.push(']'));
+    for list in &mut lists {
+        list.push(']');
+    }
     lists
 }
 
