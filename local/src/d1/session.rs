@@ -43,6 +43,7 @@ impl Session {
 
     /// Runs a call's statements in one transaction; a list of outcomes for each text.
     pub(super) fn run(&mut self, queries: &[Query]) -> Result<Vec<Vec<Outcome>>, Refusal> {
+        self.undo()?;
         self.own("BEGIN IMMEDIATE")?;
         let done = queries.iter().map(|query| self.run_text(query)).collect::<Result<Vec<_>, _>>();
         let done = done.and_then(|outcomes| {
@@ -51,10 +52,13 @@ impl Session {
         });
         // A constraint that was put off is checked here, and may still fail.
         let done = done.and_then(|outcomes| self.own("COMMIT").map(|()| outcomes));
-        if done.is_err() && !self.connection.is_autocommit() {
-            self.own("ROLLBACK")?;
-        }
+        self.undo()?;
         done
+    }
+
+    /// Rolls back what was not committed: of a call that failed, or of one that panicked before.
+    fn undo(&self) -> Result<(), Refusal> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.own("ROLLBACK") }
     }
 
     /// One or several statements; only the last may have parameters.
