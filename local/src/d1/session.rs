@@ -115,8 +115,8 @@ impl Session {
         let changes = self.connection.total_changes() - changes_before;
         let (row_id, size) = (self.connection.last_insert_rowid(), self.bytes()?);
         let rows_written = self.rows_written(changes)?;
-        // What a full scan looked at, or at least what came back: SQLite does not count what it found
-        // by an index and then left out, as D1 does.
+        // An estimate: what full scans looked at, or at least what came back. SQLite as it is does not
+        // count what it finds by an index, as the one inside D1 does.
         let scanned = u64::try_from(statement.get_status(StatementStatus::FullscanStep)).unwrap_or_default();
         let meta = json!({
             "served_by": SERVED_BY, "served_by_primary": true, "duration": duration,
