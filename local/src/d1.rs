@@ -2,7 +2,7 @@
 //!
 //! Statements run with real `SQLite` semantics. What D1 adds stands in [`guard`] (limits, what is not
 //! allowed), how a schema grows in [`migrations`]. Not imitated: read replicas, time travel, export
-//! and import, and the 30 seconds that a query may take.
+//! and import, mathematical functions, and the 30 seconds that a query may take.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

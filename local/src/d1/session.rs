@@ -43,6 +43,7 @@ impl Session {
 
     /// Runs a call's statements in one transaction; a list of outcomes for each text.
     pub(super) fn run(&mut self, queries: &[Query]) -> Result<Vec<Vec<Outcome>>, Refusal> {
+        self.undo()?;
         self.own("BEGIN IMMEDIATE")?;
         let done = queries.iter().map(|query| self.run_text(query)).collect::<Result<Vec<_>, _>>();
         let done = done.and_then(|outcomes| {
@@ -51,10 +52,13 @@ impl Session {
         });
         // A constraint that was put off is checked here, and may still fail.
         let done = done.and_then(|outcomes| self.own("COMMIT").map(|()| outcomes));
-        if done.is_err() && !self.connection.is_autocommit() {
-            self.own("ROLLBACK")?;
-        }
+        self.undo()?;
         done
+    }
+
+    /// Rolls back what was not committed: of a call that failed, or of one that panicked before.
+    fn undo(&self) -> Result<(), Refusal> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.own("ROLLBACK") }
     }
 
     /// One or several statements; only the last may have parameters.
@@ -111,8 +115,8 @@ impl Session {
         let changes = self.connection.total_changes() - changes_before;
         let (row_id, size) = (self.connection.last_insert_rowid(), self.bytes()?);
         let rows_written = self.rows_written(changes)?;
-        // What a full scan looked at, or at least what came back: SQLite does not count what it found
-        // by an index and then left out, as D1 does.
+        // An estimate: what full scans looked at, or at least what came back. SQLite as it is does not
+        // count what it finds by an index, as the one inside D1 does.
         let scanned = u64::try_from(statement.get_status(StatementStatus::FullscanStep)).unwrap_or_default();
         let meta = json!({
             "served_by": SERVED_BY, "served_by_primary": true, "duration": duration,
