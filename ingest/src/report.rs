@@ -39,7 +39,6 @@ pub struct Report {
     /// Chunks in it.
     pub chunks: usize,
     /// Which pages are new, changed, moved and gone, and how many chunks stay and go.
-    #[serde(flatten)]
     pub plan: Plan,
     /// Chunks that were embedded.
     pub embedded: usize,

@@ -78,7 +78,7 @@ const CHUNK_IDS: &str = "SELECT id FROM chunk WHERE id > ?1 AND \
                          ORDER BY id LIMIT CAST(?2 AS INTEGER)";
 const MEND_PAGES: &str = "UPDATE document SET hash = mended.value ->> 'hash', chunks = mended.value -> 'chunks' \
                           FROM json_each(?1) AS mended \
-                          WHERE path = mended.value ->> 'path' AND born = mended.value ->> 'born'";
+                          WHERE document.path = mended.value ->> 'path' AND born = mended.value ->> 'born'";
 const FORGET_CHUNKS: [&str; 2] = [
     "DELETE FROM chunk_life WHERE chunk IN \
      (SELECT number FROM chunk WHERE id IN (SELECT value FROM json_each(?1)))",

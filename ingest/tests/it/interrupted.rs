@@ -51,8 +51,11 @@ fn failures(seed: u64) -> Vec<Fault> {
         share: Some(0.025),
         seed,
         after,
-        respond: (!after)
-            .then(|| Canned { status: 503, content_type: None, body: r#"{"success":false,"errors":[]}"#.to_owned() }),
+        respond: (!after).then(|| Canned {
+            status: 503,
+            content_type: None,
+            body: r#"{"success":false,"errors":[]}"#.to_owned(),
+        }),
         drop_connection: after,
         ..Fault::default()
     };

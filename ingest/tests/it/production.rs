@@ -156,6 +156,37 @@ impl Production {
         kept
     }
 
+    /// A call of the REST API; its result.
+    pub(crate) fn rest(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", path, "application/json", &body.to_string())
+    }
+
+    pub(crate) fn rest_lines(&self, path: &str, lines: &str) -> Value {
+        self.call("POST", path, "application/x-ndjson", lines)
+    }
+
+    pub(crate) fn delete(&self, path: &str) {
+        self.call("DELETE", path, "application/json", "");
+    }
+
+    fn call(&self, method: &str, path: &str, kind: &str, body: &str) -> Value {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/accounts/local/{path}", self.cloud.api_base()))
+            .header("authorization", "Bearer local")
+            .header("content-type", kind)
+            .body(body.to_owned())
+            .unwrap();
+        let agent: ureq::Agent = ureq::Agent::config_builder().allow_non_standard_methods(true).build().into();
+        let text = agent.run(request).unwrap().body_mut().read_to_string().unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["result"].take()
+    }
+
+    /// Rows of a statement.
+    pub(crate) fn sql(&self, sql: &str) -> Value {
+        self.rest(&format!("d1/database/{NAME}/query"), &json!({ "sql": sql }))[0]["results"].take()
+    }
+
     /// A reader.
     pub(crate) fn reader(&self) -> Reader {
         let mut ports = self.cloud.ports(NAME, NAME).unwrap();
@@ -175,7 +206,8 @@ impl Reader {
     /// Addresses and texts of the sources; `None` when the services fail.
     pub(crate) fn finds(&self, question: &str) -> Option<Vec<String>> {
         let ask = Ask::parse(json!({ "message": question }).to_string().as_bytes()).unwrap();
-        let prepared = pollster::block_on(answer::prepare(&self.ports, &self.settings, ask, "trace".to_owned())).ok()?;
+        let prepared =
+            pollster::block_on(answer::prepare(&self.ports, &self.settings, ask, "trace".to_owned())).ok()?;
         Some(prepared.sources().iter().map(|source| format!("{} {}", source.url, source.snippet)).collect())
     }
 }
