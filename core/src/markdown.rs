@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 use unicode_general_category::{GeneralCategory, get_general_category};
@@ -18,8 +19,9 @@ const MAX_DEPTH: usize = 16;
 pub struct Section {
     /// Absent before the first heading of the page.
     pub heading: Option<Heading>,
-    /// Texts of the headings that lead here, outermost first, this one's last.
-    pub trail: Vec<String>,
+    /// Texts of the headings that lead here, outermost first, this one's last. Shared by the sections
+    /// below.
+    pub trail: Vec<Rc<str>>,
     /// What stands under the heading.
     pub blocks: Vec<Block>,
 }
@@ -76,7 +78,8 @@ fn options() -> Options {
 
 /// Cuts a page at its headings. A page without text has no sections.
 pub fn sections(source: &str) -> Vec<Section> {
-    let mut reader = Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs: Slugs::default() };
+    let mut reader =
+        Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs: Slugs::default(), line: (0, 0) };
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         reader.read(event, range);
     }
@@ -106,6 +109,8 @@ struct Reader<'a> {
     open: Vec<Block>,
     heading: Option<Heading>,
     slugs: Slugs,
+    /// A place in the source looked at last, and where its line begins.
+    line: (usize, usize),
 }
 
 impl Reader<'_> {
@@ -127,7 +132,10 @@ impl Reader<'_> {
                 let block = self.open.pop();
                 self.add(block);
             }
-            Event::Rule => self.add(Some(self.block(Kind::Prose, &range))),
+            Event::Rule => {
+                let block = self.block(Kind::Prose, &range);
+                self.add(Some(block));
+            }
             Event::Text(text) | Event::Code(text) => self.heading_text(&text),
             Event::SoftBreak | Event::HardBreak => self.heading_text(" "),
             _ => {}
@@ -149,11 +157,12 @@ impl Reader<'_> {
         if self.open.is_empty() {
             self.sections.push(Section { heading: Some(heading), trail: Vec::new(), blocks: Vec::new() });
         } else {
-            self.add(Some(self.block(Kind::Prose, &range)));
+            let block = self.block(Kind::Prose, &range);
+            self.add(Some(block));
         }
     }
 
-    fn block(&self, kind: Kind, range: &Range<usize>) -> Block {
+    fn block(&mut self, kind: Kind, range: &Range<usize>) -> Block {
         let lines = self.lines(range);
         Block { kind, end: lines.end, lines, children: Vec::new() }
     }
@@ -176,17 +185,24 @@ impl Reader<'_> {
     }
 
     /// The whole lines that a range touches.
-    fn lines(&self, range: &Range<usize>) -> Range<usize> {
-        let before = self.source.get(..range.start).unwrap_or_default();
+    fn lines(&mut self, range: &Range<usize>) -> Range<usize> {
         let inside = self.source.get(range.clone()).unwrap_or_default();
         let after = self.source.get(range.end..).unwrap_or_default();
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let end = if inside.ends_with('\n') {
             range.end
         } else {
             range.end + after.find('\n').map_or(after.len(), |newline| newline + 1)
         };
-        start..end
+        self.line_start(range.start)..end
+    }
+
+    /// Searches only what lies behind the place before: thousands of quotations may begin on one line.
+    fn line_start(&mut self, at: usize) -> usize {
+        let (from, start) = if self.line.0 <= at { self.line } else { (0, 0) };
+        let newline = self.source.get(from..at).and_then(|between| between.rfind('\n'));
+        let start = newline.map_or(start, |newline| from + newline + 1);
+        self.line = (at, start);
+        start
     }
 }
 
@@ -229,13 +245,13 @@ fn cover(blocks: &mut Vec<Block>, mut end: usize) {
 }
 
 fn trails(sections: &mut [Section]) {
-    let mut open: Vec<(u8, String)> = Vec::new();
+    let mut open: Vec<(u8, Rc<str>)> = Vec::new();
     for section in sections {
         if let Some(heading) = &section.heading {
             open.retain(|(level, _)| *level < heading.level);
-            open.push((heading.level, heading.text.clone()));
+            open.push((heading.level, heading.text.as_str().into()));
         }
-        section.trail = open.iter().map(|(_, text)| text.clone()).collect();
+        section.trail = open.iter().map(|(_, text)| Rc::clone(text)).collect();
     }
 }
 
