@@ -122,7 +122,12 @@ impl Settings {
         let (concurrency, api_token) = (concurrency.max(1), Token(api_token));
         match site {
             Some(site) if problems.is_empty() => {
-                let from = |path| Source { location: Location::Path(path), site: site.clone() };
+                let from = |path| Source {
+                    location: Location::Path(path),
+                    site: site.clone(),
+                    exclude: Vec::new(),
+                    prefix: String::new(),
+                };
                 let sources = paths.into_iter().map(from).collect();
                 Ok(Self { sources, api_base, account_id, api_token, index, kv_id, concurrency, dry_run })
             }
