@@ -78,7 +78,7 @@ fn fitting<'a>(words: impl Iterator<Item = &'a &'a str>, room: usize) -> usize {
 
 /// Cuts a document. A document without text has no chunks.
 pub fn chunks(document: &Document, spec: &Spec) -> Vec<Chunk> {
-    let sections = markdown::sections(&document.body);
+    let sections = markdown::sections(&document.body, document.anchors);
     let drafts = sections.iter().flat_map(|section| Draft::of_section(document, section, spec));
     let mut seen = HashMap::new();
     let numbered = (0..).zip(merged(drafts));

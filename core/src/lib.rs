@@ -19,6 +19,8 @@
 //! the visitor is told.
 
 #[cfg(feature = "index")]
+pub mod anchors;
+#[cfg(feature = "index")]
 pub mod chunk;
 #[cfg(feature = "index")]
 pub mod deployment;

@@ -4,12 +4,12 @@
 //! `CommonMark` with GFM tables, task lists, strikethrough, footnotes and heading attributes. Syntax
 //! that only some site generators know is text here: kept, not understood.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
-use unicode_general_category::{GeneralCategory, get_general_category};
+
+use crate::anchors::{Anchors, Slugs};
 
 /// Blocks nested deeper are text of their parent; real pages stay far below, and recursion stays flat.
 const MAX_DEPTH: usize = 16;
@@ -77,9 +77,9 @@ fn options() -> Options {
 }
 
 /// Cuts a page at its headings. A page without text has no sections.
-pub fn sections(source: &str) -> Vec<Section> {
-    let mut reader =
-        Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs: Slugs::default(), line: (0, 0) };
+pub fn sections(source: &str, anchors: Anchors) -> Vec<Section> {
+    let slugs = Slugs::new(anchors);
+    let mut reader = Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs, line: (0, 0) };
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         reader.read(event, range);
     }
@@ -100,6 +100,28 @@ pub fn sections(source: &str) -> Vec<Section> {
     }
     trails(&mut reader.sections);
     reader.sections
+}
+
+/// The first heading, if it is a level one.
+pub fn title(source: &str) -> Option<String> {
+    let mut events = Parser::new_ext(source, options());
+    events
+        .find_map(|event| match event {
+            Event::Start(Tag::Heading { level, .. }) => Some(level as u8),
+            _ => None,
+        })
+        .filter(|level| *level == 1)?;
+    let mut text = String::new();
+    for event in events {
+        match event {
+            Event::End(TagEnd::Heading(_)) => break,
+            Event::Text(words) | Event::Code(words) => text.push_str(&words),
+            Event::SoftBreak | Event::HardBreak => text.push(' '),
+            _ => {}
+        }
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!text.is_empty()).then_some(text)
 }
 
 struct Reader<'a> {
@@ -255,41 +277,6 @@ fn trails(sections: &mut [Section]) {
     }
 }
 
-/// Anchors as GitHub makes them (the npm package `github-slugger`), which most generators follow.
-#[derive(Default)]
-struct Slugs {
-    taken: BTreeMap<String, usize>,
-}
-
-impl Slugs {
-    fn unique(&mut self, heading: &str) -> String {
-        let slug = slug(heading);
-        let mut result = slug.clone();
-        while self.taken.contains_key(&result) {
-            let count = self.taken.entry(slug.clone()).or_default();
-            *count += 1;
-            result = format!("{slug}-{count}");
-        }
-        self.taken.insert(result.clone(), 0);
-        result
-    }
-}
-
-fn slug(heading: &str) -> String {
-    let kept = heading.chars().flat_map(char::to_lowercase).filter(|c| stays_in_anchor(*c));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
-fn stays_in_anchor(c: char) -> bool {
-    use GeneralCategory as G;
-    matches!(c, ' ' | '-' | '_')
-        || c.is_alphabetic()
-        || matches!(
-            get_general_category(c),
-            G::NonspacingMark | G::SpacingMark | G::EnclosingMark | G::DecimalNumber | G::ConnectorPunctuation
-        )
-}
-
 /// The page made ready to be cut: every link and image as `resolve` wants it (`None` leaves it),
 /// reference links written out where they stand, so that a chunk needs no other part of the page,
 /// HTML comments taken out, and the dashes under a table's header reduced to three, for the model
@@ -422,7 +409,7 @@ mod tests {
     fn sections_carry_their_trail_and_github_s_anchors() {
         let page = "intro\n\n# Über `cargo`!\n\nSetext *one*\n===\n\n## A & B {#own}\n\n## Same\n\n### Same\n\n## Same-1\n\n\
                     > # Quoted\n\n```\n# code\n```\n";
-        let found: Vec<_> = sections(page)
+        let found: Vec<_> = sections(page, Anchors::GitHub)
             .into_iter()
             .map(|s| (s.trail.join("/"), s.heading.map(|h| h.anchor).unwrap_or_default()))
             .collect();
@@ -464,7 +451,7 @@ mod tests {
         #[test]
         fn sections_cover_every_line(page in "([a-z#>`|*\\[\\]():<!-]|[\n ]){0,300}") {
             let mut at = 0;
-            for section in sections(&page) {
+            for section in sections(&page, Anchors::GitHub) {
                 let heading = section.heading.map(|heading| heading.lines);
                 for lines in heading.into_iter().chain(section.blocks.into_iter().map(|block| block.lines)) {
                     assert_eq!(lines.start, if at == 0 { 0 } else { at });

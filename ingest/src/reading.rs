@@ -165,9 +165,10 @@ impl Keeps {
 
 /// Over everything that decides what the chunks of a document are.
 fn hash(document: &Document) -> String {
-    let Document { path, url, title, description, lang, version, product, body } = document;
+    let Document { path, url, title, description, lang, version, product, body, anchors } = document;
+    let anchors = format!("{anchors:?}");
     let mut hash = Sha256::new();
-    for part in [FINGERPRINT.as_str(), path, url, title, description, lang, version, product, body] {
+    for part in [FINGERPRINT.as_str(), path, url, title, description, lang, version, product, &anchors, body] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }

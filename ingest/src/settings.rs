@@ -207,7 +207,12 @@ impl Settings {
                 connection,
                 sources: paths
                     .into_iter()
-                    .map(|path| Source { location: Location::Path(path), site: site.clone() })
+                    .map(|path| Source {
+                        location: Location::Path(path),
+                        site: site.clone(),
+                        exclude: Vec::new(),
+                        prefix: String::new(),
+                    })
                     .collect(),
                 concurrency: given.concurrency.or(file.concurrency).unwrap_or(DEFAULT_CONCURRENCY).max(1),
                 keep: given.keep.or(file.keep).unwrap_or(DEFAULT_KEEP),
