@@ -5,7 +5,7 @@
 //! stored and not to how `docent ingest` happens to write it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{TryRecvError, channel};
 
 use docent_core::answer;
 use docent_core::api::Ask;
@@ -22,17 +22,18 @@ use crate::bot::{Bot, NAME, Setup, eventually};
 const QUESTION: &str = "Where does the cat sleep?";
 
 /// A page of one chunk: its name, its text, and the generations from which on it is there and gone.
-/// What is gone in the second is nearer to the question than what has come, and fills both places.
+/// Two are found. What comes in the second generation would push out one of the first, and what is
+/// gone in it would take a place of the second.
 const PAGES: [(&str, &str, u64, u64); 4] = [
+    ("loft", "Where does the cat sleep? The cat does sleep in the loft.", 2, 9),
     ("attic", "The cat does sleep in the attic.", 1, 2),
     ("basket", "The cat does sleep in the basket.", 1, 2),
-    ("cellar", "On hot summer days one finds that the cat will sleep down there in the cellar.", 2, 9),
     ("garden", "In spring it is below the old tree in the garden that the cat will sleep.", 2, 9),
 ];
 
 /// What an answer may cite in each generation.
 const OLD: [&str; 2] = ["attic", "basket"];
-const NEW: [&str; 2] = ["cellar", "garden"];
+const NEW: [&str; 2] = ["loft", "garden"];
 
 /// The account, as `docent ingest` writes to it.
 struct Library<'c>(&'c Cloud);
@@ -173,12 +174,14 @@ fn with_d1_the_next_question_sees_the_switch_and_none_sees_a_mix() {
     library.create_index();
     library.stage(1);
     library.row(1, 0);
-    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
+        // Dropped also when the test fails, so that the reader ends in any case.
+        let (over, going_on) = channel::<()>();
+        let bot = &bot;
+        let reader = scope.spawn(move || {
             let mut seen = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                seen.push(cited(&bot));
+            while going_on.try_recv() == Err(TryRecvError::Empty) {
+                seen.push(cited(bot));
             }
             seen
         });
@@ -192,7 +195,7 @@ fn with_d1_the_next_question_sees_the_switch_and_none_sees_a_mix() {
             library.row(1, 0);
             assert_eq!((cited(&bot), cited_natively(&ports)), (set(OLD), set(OLD)), "back");
         }
-        over.store(true, Ordering::Relaxed);
+        drop(over);
         let seen = reader.join().unwrap();
         assert!(seen.len() > 5 && seen.iter().all(|pages| *pages == set(OLD) || *pages == set(NEW)), "{seen:?}");
     });
