@@ -469,13 +469,13 @@ mod tests {
                 api_base: Some("http://example.com".to_owned()),
                 ..connection(folder.path())
             },
+            paths: vec![PathBuf::from("docs")],
             golden: Some(golden),
             ..Given::default()
         };
         let problems = Settings::new(given).unwrap_err().to_string();
         for part in [
             "--base-url",
-            "nothing to ingest",
             "CLOUDFLARE_ACCOUNT_ID",
             "CLOUDFLARE_API_TOKEN",
             "--api-base",
@@ -485,6 +485,8 @@ mod tests {
         ] {
             assert!(problems.contains(part), "{part} in {problems}");
         }
+        let nothing = Settings::new(Given { connection: connection(folder.path()), ..Given::default() });
+        assert!(nothing.unwrap_err().to_string().contains("nothing to ingest"));
     }
 
     #[test]
