@@ -177,11 +177,11 @@ fn with_d1_the_next_question_sees_the_switch_and_none_sees_a_mix() {
     std::thread::scope(|scope| {
         // Dropped also when the test fails, so that the reader ends in any case.
         let (over, going_on) = channel::<()>();
-        let bot = &bot;
+        let asked = &bot;
         let reader = scope.spawn(move || {
             let mut seen = Vec::new();
             while going_on.try_recv() == Err(TryRecvError::Empty) {
-                seen.push(cited(bot));
+                seen.push(cited(asked));
             }
             seen
         });

@@ -34,7 +34,7 @@ fn a_bot_that_is_ready_says_so_and_what_it_runs_on() {
     assert_eq!(health["index"]["spec"], SPEC.fingerprint());
     assert!(health["index"]["chunks"].as_u64() > Some(20), "{health}");
     assert_eq!(health["bindings"], json!({ "AI": true, "INDEX": true, "SESSIONS": true, "CONTENT": true }));
-    assert_eq!(health["index_from"], "SESSIONS");
+    assert_eq!(health["index_from"], "CONTENT");
     let config = bot.get("/v1/config").json();
     assert_eq!(config["greeting"], "Ask a question about docent.");
     assert_eq!(config["models"], json!(["@cf/meta/llama-3.1-8b-instruct-fast"]));
@@ -76,7 +76,7 @@ fn before_the_first_ingest_the_bot_says_what_is_missing() {
 
 #[test]
 fn an_index_of_another_embedding_spec_is_refused() {
-    let bot = Bot::start();
+    let bot = Setup { change: |config| config.content = None, ..Setup::default() }.start();
     let record = |spec: &str, chunks| IndexRecord {
         v: 1,
         spec: spec.into(),

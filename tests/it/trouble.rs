@@ -206,7 +206,7 @@ fn without_its_store_the_bot_answers_without_memory_and_says_so() {
     }
     bot.script(&json!([fault("kv", "get", 500, PRIVATE)]));
     assert_eq!(bot.ask(QUESTION, None)["memory"], "kept", "which index is live is known");
-    let fresh = Setup::default().start();
+    let fresh = Setup { change: |config| config.content = None, ..Setup::default() }.start();
     fresh.script(&json!([fault("kv", "get", 500, PRIVATE)]));
     let reply = fresh.post(&json!({ "message": QUESTION, "stream": false }));
     assert_eq!((reply.status, reply.error().as_str()), (503, "not_ready"), "it is not known, and not guessed");

@@ -125,7 +125,8 @@ impl Doors {
         }
     }
 
-    fn kv(&self) -> Result<&KvStore, Fault> {
+    /// Where conversations are kept.
+    pub(crate) fn kv(&self) -> Result<&KvStore, Fault> {
         self.kv.as_ref().ok_or(Fault::NoBinding("SESSIONS"))
     }
 

@@ -108,6 +108,8 @@ async fn chat(
     context: &Context,
 ) -> Result<Response, ApiError> {
     let checked = ready(&settings)?;
+    // With D1, pages would be found without it; but a bot that cannot keep a conversation is not ready.
+    doors.kv().map_err(|fault| failed(&doors, &fault))?;
     let ask = Ask::parse(&http::json_body(request).await?)?;
     let streamed = ask.stream;
     let prepared = answer::prepare(&doors, checked, ask, caller.trace_id.clone()).await?;
