@@ -329,6 +329,25 @@ mod tests {
         assert_eq!((letters('A'), letters('語')), (30_000, 9_000));
     }
 
+    /// The first two once took more than a minute each; now all take a second or two together.
+    #[test]
+    fn time_grows_with_the_page_whatever_is_on_it() {
+        let started = std::time::Instant::now();
+        let words = "word ".repeat(500_000);
+        for page in [
+            format!("# Quoted\n\n{} deep\n", ">".repeat(1_000_000)),
+            format!("---\ntitle: {words}\n---\n{}", "## Section\n\ntext\n\n".repeat(10_000)),
+            format!("# Line\n\n{words}\n"),
+            format!("# Code\n\n```js\n{}", "let value = compute(1);\n".repeat(50_000)),
+            format!("| a | b |\n|---|---|\n{}", "| cell | cell |\n".repeat(50_000)),
+        ] {
+            for chunk in cut(&page) {
+                assert!(chunk.tokens <= SPEC.max_tokens, "{} tokens", chunk.tokens);
+            }
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+    }
+
     #[test]
     fn ids_depend_on_everything_that_is_stored_and_on_nothing_else() {
         let twice = cut("# A\n\n## B\n\nx\n\n## B\n\nx\n");
