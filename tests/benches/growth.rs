@@ -7,6 +7,7 @@
 //! in sections that fill a chunk each. Sizes, in chunks, can be given as arguments.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 // a benchmark that cannot run has nothing to say
+#![allow(clippy::cast_precision_loss)] // sizes are far below 2^52
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
