@@ -16,7 +16,7 @@ help:
 	@echo "make test    test and lint everything, as CI does"
 	@echo "make fmt     format the code"
 	@echo "make lint    check formatting, clippy and rustdoc"
-	@echo "make bench   measure CPU per chat turn beside other Workers, and retrieval where a collection is at hand"
+	@echo "make bench   measure turns, splitting and ingest beside others, and retrieval where a collection is at hand"
 	@echo "make clean   remove everything that was built, installed or kept in this folder"
 
 run:
@@ -51,6 +51,8 @@ bench:
 	cargo bench -p docent-tests --bench turn --profile dev
 	cargo bench -p docent-local --bench retrieval --profile dev
 	cargo bench -p docent-bench --bench split
+	cargo build -p docent-ingest
+	cargo bench -p docent-tests --bench growth --profile dev
 
 clean:
 	rm -rf target worker/build node_modules .docent .wrangler

@@ -4,7 +4,7 @@
 //! neighbours together. It never needs another chunk to be read: code stays fenced, tables keep
 //! their header, links are whole, and title and headings are embedded with it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
@@ -80,7 +80,7 @@ fn fitting<'a>(words: impl Iterator<Item = &'a &'a str>, room: usize) -> usize {
 pub fn chunks(document: &Document, spec: &Spec) -> Vec<Chunk> {
     let sections = markdown::sections(&document.body, document.anchors);
     let drafts = sections.iter().flat_map(|section| Draft::of_section(document, section, spec));
-    let mut seen = HashMap::new();
+    let mut seen = BTreeMap::new();
     let numbered = (0..).zip(merged(drafts));
     numbered.map(|(ordinal, draft)| draft.into_chunk(ordinal, spec, &mut seen)).collect()
 }
@@ -181,7 +181,7 @@ impl Draft {
     }
 
     /// `seen` counts the chunks that would have the same id.
-    fn into_chunk(self, ordinal: u32, spec: &Spec, seen: &mut HashMap<String, u32>) -> Chunk {
+    fn into_chunk(self, ordinal: u32, spec: &Spec, seen: &mut BTreeMap<String, u32>) -> Chunk {
         let mut metadata = Metadata { ordinal: 0, generation: 0, ..self.metadata };
         let content = serde_json::to_string(&metadata).unwrap_or_default();
         let id = |equals: u32| {
@@ -327,6 +327,26 @@ mod tests {
         check(&page, &chunks);
         let letters = |c: char| chunks.iter().map(|chunk| chunk.metadata.text.matches(c).count()).sum::<usize>();
         assert_eq!((letters('A'), letters('語')), (30_000, 9_000));
+    }
+
+    /// The first two once took more than a minute each; now all take a second or two together.
+    #[test]
+    #[allow(clippy::disallowed_methods)] // the clock is what this is about
+    fn time_grows_with_the_page_whatever_is_on_it() {
+        let started = std::time::Instant::now();
+        let words = "word ".repeat(500_000);
+        for page in [
+            format!("# Quoted\n\n{} deep\n", ">".repeat(1_000_000)),
+            format!("---\ntitle: {words}\n---\n{}", "## Section\n\ntext\n\n".repeat(10_000)),
+            format!("# Line\n\n{words}\n"),
+            format!("# Code\n\n```js\n{}", "let value = compute(1);\n".repeat(50_000)),
+            format!("| a | b |\n|---|---|\n{}", "| cell | cell |\n".repeat(50_000)),
+        ] {
+            for chunk in cut(&page) {
+                assert!(chunk.tokens <= SPEC.max_tokens, "{} tokens", chunk.tokens);
+            }
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What an ingest takes as the documentation grows: time and peak memory of `docent`, for a first
-//! run and for one after which nothing has changed. Memory must not grow with the number of chunks.
+//! run and for one after which nothing has changed. Texts and vectors must not pile up in memory: what
+//! grows there is what the state knows of a chunk, a few hundred bytes.
 //!
 //! The program is a process of its own, so that the stand-in, which runs in this one and holds every
 //! vector, does not count. The documentation is made up: words of our own in pseudo-random order,
 //! in sections that fill a chunk each. Sizes, in chunks, can be given as arguments.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 // a benchmark that cannot run has nothing to say
+#![allow(clippy::cast_precision_loss)] // sizes are far below 2^52
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -31,7 +31,7 @@ const REPEATED: usize = 50;
 type Splitter<'a> = &'a dyn Fn(&Document) -> Vec<String>;
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let documents = documents(root);
     let bytes: usize = documents.iter().map(|document| document.body.len()).sum();
     println!("{} documents, {:.1} MB of Markdown, {ROUNDS} rounds", documents.len(), bytes as f64 / 1e6);
