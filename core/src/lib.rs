@@ -23,6 +23,8 @@ pub mod chunk;
 #[cfg(feature = "index")]
 pub mod document;
 #[cfg(feature = "index")]
+pub mod html;
+#[cfg(feature = "index")]
 pub mod markdown;
 #[cfg(feature = "index")]
 mod split;
