@@ -32,7 +32,8 @@ pub struct Article {
     pub links: Vec<String>,
     /// The page is larger than what is read of one: [`body`](Self::body) ends early.
     pub cut: bool,
-    /// The content as Markdown; links are absolute, headings carry their id as `{#id}`.
+    /// The content as Markdown; links are absolute, headings carry their id as `{#id}`, or `{.no-anchor}` if none
+    /// leads to them.
     pub body: String,
 }
 
@@ -200,10 +201,10 @@ mod tests {
         let page = "<header>Site</header><nav>Nav</nav><main><nav>Crumbs</nav><header><h1>Title</h1></header>\
                     <p>Text<aside class=note>Note</aside><aside>Ad</aside><div data-search-exclude>no</div>\
                     <button>Copy</button><footer>Edit this page</footer></main><footer>Legal</footer>";
-        assert_eq!(body(page), "# Title {#}\n\nText\n\nNote\n");
+        assert_eq!(body(page), "# Title {.no-anchor}\n\nText\n\nNote\n");
         let unmarked = "<div class=menu><ul><li><a href=/a>All the many pages</a><li><a href=/b>of this site</a></ul></div>\
                         <div><h1>T</h1><p>Running text of some length.<p>And more of it.</div><div><p>© Somebody</div>";
-        assert_eq!(body(unmarked), "# T {#}\n\nRunning text of some length.\n\nAnd more of it.\n");
+        assert_eq!(body(unmarked), "# T {.no-anchor}\n\nRunning text of some length.\n\nAnd more of it.\n");
     }
 
     #[test]
@@ -231,7 +232,7 @@ mod tests {
                 "formatting",
                 format!(
                     "{}{}",
-                    (0..many).map(|n| format!("<p><b id={n}></p>")).collect::<String>(),
+                    (0..many).fold(String::new(), |page, n| page + "<p><b id=" + &n.to_string() + "></p>"),
                     "x</p>".repeat(many)
                 ),
             ),
@@ -283,7 +284,7 @@ mod tests {
                 Event::Text(part) => text.push_str(&part),
                 Event::End(TagEnd::Heading(_)) => text.push('\n'),
                 Event::Start(_) | Event::End(TagEnd::Paragraph) => {}
-                other => text.push_str(&format!("<{other:?}>")),
+                other => text.extend(["<", &format!("{other:?}"), ">"]),
             }
         }
         text

@@ -13,6 +13,9 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 /// Blocks nested deeper are text of their parent; real pages stay far below, and recursion stays flat.
 const MAX_DEPTH: usize = 16;
 
+/// Class of a heading that nothing leads to, as in `# Title {.no-anchor}`: web pages have such.
+pub(crate) const NO_ANCHOR: &str = "no-anchor";
+
 /// A heading with what follows it, up to the next heading of any level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -31,7 +34,7 @@ pub struct Heading {
     pub level: u8,
     /// Without markup.
     pub text: String,
-    /// Fragment, without `#`.
+    /// Fragment, without `#`; empty if none leads here.
     pub anchor: String,
     /// Bytes of its lines.
     pub lines: Range<usize>,
@@ -76,7 +79,14 @@ fn options() -> Options {
 
 /// Cuts a page at its headings. A page without text has no sections.
 pub fn sections(source: &str) -> Vec<Section> {
-    let mut reader = Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs: Slugs::default() };
+    let mut reader = Reader {
+        source,
+        sections: Vec::new(),
+        open: Vec::new(),
+        heading: None,
+        has_id: false,
+        slugs: Slugs::default(),
+    };
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         reader.read(event, range);
     }
@@ -105,14 +115,17 @@ struct Reader<'a> {
     /// Blocks whose end has not come yet, outermost first.
     open: Vec<Block>,
     heading: Option<Heading>,
+    /// Whether it is known what leads to that heading.
+    has_id: bool,
     slugs: Slugs,
 }
 
 impl Reader<'_> {
     fn read(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
-            Event::Start(Tag::Heading { level, id, .. }) => {
-                let anchor = id.filter(|id| !id.is_empty()).map(|id| id.to_string()).unwrap_or_default();
+            Event::Start(Tag::Heading { level, id, classes, .. }) => {
+                self.has_id = id.is_some() || classes.iter().any(|class| &**class == NO_ANCHOR);
+                let anchor = id.map(|id| id.to_string()).unwrap_or_default();
                 let lines = self.lines(&range);
                 self.heading = Some(Heading { level: level as u8, text: String::new(), anchor, lines });
             }
@@ -143,7 +156,7 @@ impl Reader<'_> {
     fn end_heading(&mut self, range: Range<usize>) {
         let Some(mut heading) = self.heading.take() else { return };
         heading.text = heading.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if heading.anchor.is_empty() {
+        if !self.has_id {
             heading.anchor = self.slugs.unique(&heading.text);
         }
         if self.open.is_empty() {

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::content::Said;
 use super::{one_line, text};
+use crate::markdown::NO_ANCHOR;
 
 /// Lists and quotations nested deeper are not indented further; Markdown's readers would not go there.
 const MAX_INDENT: usize = 16;
@@ -157,7 +158,7 @@ impl Writer<'_> {
     fn block(&self, element: ElementRef<'_>, depth: usize, blocks: &mut Vec<Block>) {
         let other = |text: String| Block { kind: Kind::Other, text };
         if let Some(label) = self.said.labels.get(&element.id()) {
-            blocks.extend(bold(&escape(label)).map(other));
+            blocks.extend(bold(&escape(label, ' ')).map(other));
         }
         match element.value().name() {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if depth == 0 => blocks.extend(self.heading(element).map(other)),
@@ -188,11 +189,12 @@ impl Writer<'_> {
     fn heading(&self, element: ElementRef<'_>) -> Option<String> {
         let text = self.line_of(element, Links::Text);
         let level = element.value().name().trim_start_matches('h').parse().unwrap_or(6);
-        let anchor = self.said.anchors.get(&element.id()).map(String::as_str).unwrap_or_default();
-        // A heading without id must not get one that its page does not have.
-        (!text.is_empty()).then(|| {
-            format!("{} {} {{#{}}}", "#".repeat(level), text.trim_end_matches('#').trim_end(), in_attribute(anchor))
-        })
+        let anchor = match self.said.anchors.get(&element.id()) {
+            Some(anchor) if !anchor.is_empty() => format!("#{}", in_attribute(anchor)),
+            _ => format!(".{NO_ANCHOR}"),
+        };
+        let text = text.trim_end_matches('#').trim_end();
+        (!text.is_empty()).then(|| format!("{} {text} {{{anchor}}}", "#".repeat(level)))
     }
 
     fn list(&self, list: ElementRef<'_>, depth: usize) -> Option<Block> {
@@ -425,7 +427,8 @@ impl Line {
             self.space();
         }
         let words = one_line(text);
-        self.text.push_str(&escape(&words));
+        let before = self.text.chars().next_back().unwrap_or(' ');
+        self.text.push_str(&escape(&words, before));
         if !words.is_empty() && text.ends_with(char::is_whitespace) {
             self.space();
         }
@@ -601,10 +604,10 @@ fn longest_run(text: &str, of: char) -> usize {
     longest
 }
 
-/// Puts a backslash where Markdown would read something else than these characters.
-fn escape(text: &str) -> String {
+/// Puts a backslash where Markdown would read something else than these characters, which stand
+/// behind `before`.
+fn escape(text: &str, mut before: char) -> String {
     let mut result = String::with_capacity(text.len() + 8);
-    let mut before = ' ';
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let after = chars.peek().map_or(' ', |(_, after)| *after);
@@ -619,7 +622,7 @@ fn escape(text: &str) -> String {
             '\\' => after.is_ascii_punctuation(),
             '<' => after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?'),
             ']' => matches!(after, '(' | ':' | '['),
-            '~' => before == '~' || after == '~',
+            '~' => !before.is_whitespace() || after == '~',
             '&' => rest.split_once(';').is_some_and(|(name, _)| {
                 !name.is_empty()
                     && name.len() < 32
