@@ -536,11 +536,11 @@ fn parts(table: ElementRef<'_>) -> Vec<ElementRef<'_>> {
     rows
 }
 
-/// Tables that arrange code beside the numbers of its lines, or a page.
+/// Tables that arrange a page, or code beside the numbers of its lines. Blocks of code have no place
+/// in a table of Markdown.
 fn is_layout(table: ElementRef<'_>) -> bool {
-    let rows = parts(table);
     let holds = |name: &str| table.descendent_elements().skip(1).any(|part| part.value().name() == name);
-    table.attr("role") == Some("presentation") || (rows.len() == 1 && holds("pre")) || holds("table")
+    table.attr("role") == Some("presentation") || holds("pre") || holds("table")
 }
 
 fn code_block(pre: ElementRef<'_>) -> Option<String> {
@@ -571,26 +571,23 @@ fn code_text(parent: NodeRef<'_, Node>, code: &mut String) {
     }
 }
 
-/// From the classes of the block, of the code in it, or of what is around it.
+/// From the classes of the block, of the code in it, or of what is around it: with numbered lines
+/// that is a cell, a row, two parts of a table, and the element that has the class.
 fn language(pre: ElementRef<'_>) -> Option<String> {
     let inside = pre.child_elements().find(|child| child.value().name() == "code");
-    let around = pre.ancestors().take(3).filter_map(ElementRef::wrap);
+    let around = pre.ancestors().take(7).filter_map(ElementRef::wrap).filter(|part| part.value().name() != "body");
     inside.into_iter().chain([pre]).chain(around).find_map(|element| {
         let attribute = ["data-language", "data-lang"].iter().find_map(|name| element.attr(name));
         let class = element.value().classes().find_map(|class| {
-            ["language-", "lang-", "highlight-source-", "highlight-"]
-                .iter()
-                .find_map(|prefix| class.strip_prefix(prefix))
+            let prefixes = ["language-", "lang-", "highlight-source-", "highlight-"];
+            prefixes.iter().find_map(|prefix| class.strip_prefix(prefix))
         });
         let named = |name: &&str| name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 24;
         let name = attribute.into_iter().chain(class).find(named)?;
-        // Sphinx says "default" and "none" where the author said nothing.
         let name = name.split(['{', ':', ',', '`']).next().unwrap_or_default();
-        Some(if matches!(name, "default" | "none" | "text" | "plaintext" | "txt") {
-            String::new()
-        } else {
-            name.to_owned()
-        })
+        // What generators say where the author said nothing.
+        let unsaid = matches!(name, "default" | "none" | "text" | "plaintext" | "txt");
+        Some(if unsaid { String::new() } else { name.to_owned() })
     })
 }
 
