@@ -23,7 +23,7 @@ pub struct Article {
     pub lang: String,
     /// The page's own summary, else empty.
     pub description: String,
-    /// The page asks not to be indexed.
+    /// The page asks not to be indexed, or only sends browsers on.
     pub noindex: bool,
     /// Absolute address under which the page wants to be known, or to which it sends browsers on.
     pub canonical: Option<String>,
@@ -62,7 +62,7 @@ pub fn read(html: &str, url: &str) -> Article {
         title: String::new(),
         lang: page.root_element().attr("lang").map(one_line).unwrap_or_default(),
         description: named("description").or_else(|| named("og:description")).unwrap_or_default(),
-        noindex: asks("noindex"),
+        noindex: asks("noindex") || sent_on.is_some(),
         canonical: sent_on.or(canonical).map(String::from),
         links,
         cut,

@@ -287,6 +287,15 @@ fn stays_in_anchor(c: char) -> bool {
         )
 }
 
+/// Where the links of a page lead, as written, in its order.
+pub fn links(source: &str) -> Vec<String> {
+    let links = Parser::new_ext(source, options()).filter_map(|event| match event {
+        Event::Start(Tag::Link { dest_url, .. }) => Some(dest_url.to_string()),
+        _ => None,
+    });
+    links.collect()
+}
+
 /// The page made ready to be cut: every link and image as `resolve` wants it (`None` leaves it),
 /// reference links written out where they stand, so that a chunk needs no other part of the page,
 /// HTML comments taken out, and the dashes under a table's header reduced to three, for the model

@@ -6,6 +6,7 @@ use docent_core::document::{self, Document, Page, Site};
 
 use crate::report::Failure;
 use crate::walk;
+use crate::web::{self, Web};
 
 /// One place that documents come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Source {
 pub enum Location {
     /// On this machine.
     Path(PathBuf),
+    /// Behind an address.
+    Web(Web),
 }
 
 /// What became of something that was found.
@@ -48,7 +51,13 @@ pub enum Keeps {
 /// Reads everything, in an order that depends on nothing but the sources.
 pub fn read(sources: &[Source], each: &mut dyn FnMut(Outcome)) {
     for source in sources {
-        let Location::Path(root) = &source.location;
+        let root = match &source.location {
+            Location::Path(root) => root,
+            Location::Web(web) => {
+                web::read(web, each);
+                continue;
+            }
+        };
         let (files, failures) = walk::walk(std::slice::from_ref(root));
         for failure in failures {
             each(Outcome::Failed(failure, Keeps::Below(String::new())));
