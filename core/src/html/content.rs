@@ -13,14 +13,14 @@ use super::{one_line, select, text};
 /// (`header-anchor`, `lang`), Sphinx (`headerlink`, `related`), Docsy (`td-…`).
 const SURROUNDINGS: &str = "
     script, style, noscript, template, svg, iframe, object, canvas, audio, video, dialog, button, input, select,
-    textarea, nav, footer, [role=navigation], [role=search], [role=contentinfo], [role=banner], [aria-hidden=true],
+    textarea, nav, footer, [role=navigation], [role=search], [role=contentinfo], [role=banner], [aria-hidden=true]:not(.starlight-aside__title),
     [data-search-exclude], [data-pagefind-ignore], .sr-only, .visually-hidden, .screen-reader-text,
     .headerlink, .hash-link, .header-anchor, .sl-anchor-link, .heading-anchor, .anchorjs-link, .td-heading-self-link,
     .breadcrumb, .breadcrumbs, .pagination-nav, .prev-next, .prev-next-area, .page-nav, .skip-link,
     .theme-edit-this-page, .theme-doc-footer, .theme-doc-breadcrumbs, .theme-doc-toc-mobile,
     .theme-doc-version-badge, .md-content__button, .md-source-file, .md-feedback, .md-tags, .edit-link, .edit-page,
     .edit-this-page, .td-page-meta, .td-toc, .copybtn, .copy-button, .clipboard-button,
-    .sphinxsidebar, .related, #toc, .toc, .table-of-contents, .footnote-backref, [role=doc-backlink],
+    .sphinxsidebar, .related, #toc, .toc, .table-of-contents, .footnote-backref,
     [class*=language-] > .lang, .line-numbers-wrapper, .linenos, .linenodiv, .lineno, .line-number,
     .hljs-ln-numbers, .gutter, .lnt, pre .ln, .rouge-gutter, .blob-num";
 

@@ -368,7 +368,10 @@ impl Writer<'_> {
         let (front, said) = said.split_at(said.len() - said.trim_start().len());
         let (said, back) = said.split_at(said.trim_end().len());
         line.text.push_str(front);
-        if !said.is_empty() {
+        // Signs that lead to where they stand, or back from a footnote.
+        let is_sign = said.chars().all(|c| !c.is_alphanumeric())
+            && element.attr("href").is_some_and(|href| href.starts_with('#'));
+        if !said.is_empty() && !is_sign {
             let _ = write!(line.text, "[{said}]({target})");
         }
         line.text.push_str(back);
@@ -494,7 +497,12 @@ fn join(blocks: &[Block]) -> String {
     for block in blocks {
         match (before, block.kind) {
             (None, _) => {}
-            (Some(Kind::Paragraph), Kind::List) => text.push('\n'),
+            // Another number than one would not begin a list in a paragraph.
+            (Some(Kind::Paragraph), Kind::List)
+                if ["- ", "1. "].iter().any(|marker| block.text.starts_with(marker)) =>
+            {
+                text.push('\n');
+            }
             _ => text.push_str("\n\n"),
         }
         text.push_str(&block.text);
@@ -659,9 +667,13 @@ fn escape_start(line: &str) -> String {
 
 /// An id as `{#…}` can hold it: a browser finds it percent-encoded as well.
 fn in_attribute(id: &str) -> String {
+    let ends_it = |c: char| c.is_whitespace() || matches!(c, '{' | '}' | '\\' | '<' | '>' | '"' | '`');
+    if !id.contains(ends_it) {
+        return id.to_owned();
+    }
     let mut result = String::with_capacity(id.len());
     for c in id.chars() {
-        if c.is_whitespace() || matches!(c, '{' | '}' | '\\' | '<' | '>' | '"' | '`') {
+        if ends_it(c) || c == '%' {
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
                 let _ = write!(result, "%{byte:02X}");
