@@ -10,6 +10,7 @@ use docent_core::document::{self, Document, Files, Generator, Page, Site, openap
 
 use crate::report::Failure;
 use crate::walk::{File, Kind, Place};
+use crate::web::{self, Web};
 
 /// One place that documents come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Source {
 pub enum Location {
     /// On this machine: a file, a folder, or a pattern such as `docs/**/*.mdx`.
     Path(PathBuf),
+    /// Behind an address.
+    Web(Web),
 }
 
 /// What became of something that was found.
@@ -110,8 +113,12 @@ fn configured(folder: &Path, root: &Path) -> Option<Detected> {
 pub fn read(sources: &[Source], each: &mut dyn FnMut(Outcome)) {
     let mut taken = BTreeMap::new();
     for source in sources {
-        let Location::Path(path) = &source.location;
-        read_path(path, source, &mut taken, each);
+        match &source.location {
+            Location::Path(path) => read_path(path, source, &mut taken, each),
+            Location::Web(web) => {
+                web::read(web, &mut |outcome| each(prefixed(outcome, &source.prefix)));
+            }
+        }
     }
 }
 
