@@ -14,7 +14,7 @@ use crate::anchors::Anchors;
 use crate::markdown;
 
 pub use dialect::Files;
-pub use site::{BadBase, Generator, Site, UrlStyle};
+pub use site::{BadBase, Generator, Labels, OperationLinks, Site, UrlStyle};
 
 /// A page of the documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use docent_core::document::UrlStyle;
+use docent_core::document::{Generator, UrlStyle};
 use serde::Serialize;
 
 use crate::books::BooksError;
@@ -151,9 +152,17 @@ pub struct Ingest {
     #[arg(long, value_name = "URL", env = "DOCENT_BASE_URL")]
     pub base_url: Option<String>,
 
-    /// How the site spells the address of guides/install.md.
+    /// Program that makes the site, where its configuration does not tell.
+    #[arg(long, value_name = "GENERATOR", value_parser = generator())]
+    pub site: Option<Generator>,
+
+    /// How the site spells the address of guides/install.md, where the generator does not tell.
     #[arg(long, value_enum)]
     pub url_style: Option<Style>,
+
+    /// Files and folders to leave out, such as 'drafts' or '**/*.test.md'; may be given again.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
 
     /// Settings file [default: docent.toml, if it is there].
     #[arg(long, value_name = "FILE")]
@@ -226,6 +235,13 @@ pub struct Verify {
 
     #[command(flatten)]
     change: Change,
+}
+
+/// Reads the name of a generator.
+fn generator() -> impl TypedValueParser<Value = Generator> {
+    let names = Generator::ALL.iter().map(|generator| generator.name());
+    PossibleValuesParser::new(names)
+        .map(|name| Generator::ALL.iter().copied().find(|generator| generator.name() == name).unwrap_or_default())
 }
 
 /// [`UrlStyle`] on the command line.
@@ -342,6 +358,9 @@ impl Ingest {
             Ok(settings) => settings,
             Err(problems) => return fail(&problems, 2),
         };
+        if !quiet {
+            complain(settings.detected.iter().cloned());
+        }
         let mut code = ingest(&settings, json, quiet);
         if code == Err(Missing::Index) && asks_to_create(&settings.connection.index) {
             settings.create_index = true;
@@ -367,7 +386,9 @@ impl Ingest {
             settings: self.settings.clone(),
             paths: self.paths.clone(),
             base_url: self.base_url.clone(),
+            site: self.site,
             url_style,
+            exclude: self.exclude.clone(),
             concurrency: self.concurrency.map(usize::from),
             keep: self.keep,
             max_vanished: self.max_vanished,

@@ -6,12 +6,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use docent_core::anchors::Anchors;
 use docent_core::deployment::Deployment;
-use docent_core::document::{Site, UrlStyle};
+use docent_core::document::layout::Layout;
+use docent_core::document::{Generator, Labels, OperationLinks, Site, UrlStyle};
 use serde::Deserialize;
 
 use crate::guard::{self, Golden, Guard};
-use crate::source::{Location, Source};
+use crate::source::{self, Location, Source};
 
 /// Cloudflare's REST API.
 pub const DEFAULT_API_BASE: &str = "https://api.cloudflare.com/client/v4";
@@ -61,12 +63,16 @@ pub struct Given {
     pub connection: GivenConnection,
     /// Settings file; `docent.toml` is read if it is there.
     pub settings: Option<PathBuf>,
-    /// Files and folders.
+    /// Files, folders and patterns, instead of the sources of the settings file.
     pub paths: Vec<PathBuf>,
     /// Address of the documentation's root folder.
     pub base_url: Option<String>,
+    /// The program that makes the site.
+    pub site: Option<Generator>,
     /// How the site spells addresses.
     pub url_style: Option<UrlStyle>,
+    /// Patterns of files that are left out, beside those of the settings file.
+    pub exclude: Vec<String>,
     /// Embedding calls at a time.
     pub concurrency: Option<usize>,
     /// Generations that can be gone back to.
@@ -109,6 +115,8 @@ pub struct Settings {
     pub connection: Connection,
     /// What to ingest.
     pub sources: Vec<Source>,
+    /// Generators that were recognised, in words.
+    pub detected: Vec<String>,
     /// Embedding calls at a time, at least 1.
     pub concurrency: usize,
     /// Generations that can be gone back to.
@@ -136,15 +144,37 @@ pub struct Problems(pub Vec<String>);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
-    sources: Vec<PathBuf>,
+    sources: Vec<String>,
+    /// Sources with settings of their own.
+    source: Vec<Table>,
     base_url: Option<String>,
+    site: Option<Generator>,
     url_style: Option<UrlStyle>,
+    exclude: Vec<String>,
     concurrency: Option<usize>,
     keep: Option<usize>,
     max_vanished: Option<u8>,
     golden: Option<PathBuf>,
     #[serde(deserialize_with = "duration")]
     wait: Option<Duration>,
+}
+
+/// One `[[source]]`. What it leaves out is as for all sources.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Table {
+    path: String,
+    base_url: Option<String>,
+    site: Option<Generator>,
+    url_style: Option<UrlStyle>,
+    anchors: Option<Anchors>,
+    exclude: Vec<String>,
+    prefix: String,
+    lang: String,
+    version: String,
+    product: String,
+    operation_links: OperationLinks,
+    operations_page: Option<String>,
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -167,11 +197,62 @@ impl File {
         };
         let mut file: Self = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for path in file.sources.iter_mut().chain(&mut file.golden) {
-            *path = folder.join(&*path);
-        }
+        let from_here = |path: &mut String| *path = folder.join(&*path).display().to_string();
+        file.sources.iter_mut().chain(file.source.iter_mut().map(|table| &mut table.path)).for_each(from_here);
+        file.golden = file.golden.map(|golden| folder.join(golden));
         Ok(file)
     }
+}
+
+impl Table {
+    /// Fills in what holds for all sources, finds out who makes the site, and checks it.
+    fn source(self, all: &Common<'_>, detected: &mut Vec<String>) -> Result<Source, String> {
+        let path = PathBuf::from(&self.path);
+        if self.path.is_empty() {
+            return Err("a [[source]] has no path".to_owned());
+        }
+        let wanted = self.site.or(all.site);
+        let found = source::detect(&path).filter(|found| wanted.is_none_or(|wanted| wanted == found.layout.generator));
+        if let Some(found) = &found {
+            detected.push(format!(
+                "{}: {}, from {}",
+                self.path,
+                found.layout.generator.name(),
+                found.because.display()
+            ));
+        }
+        let layout = found.map(|found| found.layout);
+        let layout = layout.unwrap_or_else(|| Layout { generator: wanted.unwrap_or_default(), ..Layout::default() });
+        let base = self.base_url.or_else(|| all.base_url.map(str::to_owned)).or_else(|| layout.base.clone());
+        let base = base.ok_or_else(|| {
+            format!(
+                "--base-url is missing for {}: the address under which its pages are published (or DOCENT_BASE_URL, \
+                 or base_url in {SETTINGS_FILE})",
+                self.path
+            )
+        })?;
+        let mut site = Site::of(&base, layout).map_err(|error| format!("--base-url: {error}"))?;
+        if let Some(style) = self.url_style.or(all.url_style) {
+            site = site.with_style(style);
+        }
+        if let Some(anchors) = self.anchors {
+            site = site.with_anchors(anchors);
+        }
+        let labels = Labels { lang: self.lang, version: self.version, product: self.product };
+        let site = site.with_operations(self.operation_links, self.operations_page).with_labels(labels);
+        let exclude = all.exclude.iter().chain(&self.exclude).cloned().collect();
+        let prefix = self.prefix.trim_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Ok(Source { location: Location::Path(path), site, exclude, prefix })
+    }
+}
+
+/// What holds for every source that does not say otherwise.
+struct Common<'a> {
+    base_url: Option<&'a str>,
+    site: Option<Generator>,
+    url_style: Option<UrlStyle>,
+    exclude: &'a [String],
 }
 
 impl Settings {
@@ -183,37 +264,40 @@ impl Settings {
             File::default()
         });
         let connection = Connection::new(given.connection).map_err(|Problems(more)| problems.extend(more)).ok();
-        let paths = if given.paths.is_empty() { file.sources } else { given.paths };
-        if paths.is_empty() {
+        let table = |path: String| Table { path, ..Table::default() };
+        let tables: Vec<Table> = if given.paths.is_empty() {
+            file.sources.into_iter().map(table).chain(file.source).collect()
+        } else {
+            given.paths.iter().map(|path| table(path.display().to_string())).collect()
+        };
+        if tables.is_empty() {
             problems.push(format!("nothing to ingest: name folders or files, or set sources in {SETTINGS_FILE}"));
         }
-        let style = given.url_style.or(file.url_style).unwrap_or_default();
-        let site = match given.base_url.or(file.base_url) {
-            None => Err(format!(
-                "--base-url is missing: the address under which the pages are published (or DOCENT_BASE_URL, or \
-                 base_url in {SETTINGS_FILE})"
-            )),
-            Some(base) => Site::new(&base, style).map_err(|error| format!("--base-url: {error}")),
+        let base_url = given.base_url.or(file.base_url);
+        let all = Common {
+            base_url: base_url.as_deref(),
+            site: given.site.or(file.site),
+            url_style: given.url_style.or(file.url_style),
+            exclude: &[given.exclude, file.exclude].concat(),
         };
-        let site = site.map_err(|problem| problems.push(problem)).ok();
+        let (mut sources, mut detected) = (Vec::new(), Vec::new());
+        for table in tables {
+            match table.source(&all, &mut detected) {
+                Ok(source) => sources.push(source),
+                Err(problem) => problems.push(problem),
+            }
+        }
         let max_vanished = given.max_vanished.or(file.max_vanished).unwrap_or(DEFAULT_MAX_VANISHED);
         if max_vanished > 100 {
             problems.push(format!("max_vanished is {max_vanished}, and a percentage is at most 100"));
         }
         let golden = given.golden.or(file.golden).map(|path| guard::golden(&path)).transpose();
         let golden = golden.map_err(|problem| problems.push(problem)).ok().flatten().unwrap_or_default();
-        match (connection, site) {
-            (Some(connection), Some(site)) if problems.is_empty() => Ok(Self {
+        match connection {
+            Some(connection) if problems.is_empty() => Ok(Self {
                 connection,
-                sources: paths
-                    .into_iter()
-                    .map(|path| Source {
-                        location: Location::Path(path),
-                        site: site.clone(),
-                        exclude: Vec::new(),
-                        prefix: String::new(),
-                    })
-                    .collect(),
+                sources,
+                detected,
                 concurrency: given.concurrency.or(file.concurrency).unwrap_or(DEFAULT_CONCURRENCY).max(1),
                 keep: given.keep.or(file.keep).unwrap_or(DEFAULT_KEEP),
                 max_vanished,
@@ -385,13 +469,13 @@ mod tests {
                 api_base: Some("http://example.com".to_owned()),
                 ..connection(folder.path())
             },
+            paths: vec![PathBuf::from("docs")],
             golden: Some(golden),
             ..Given::default()
         };
         let problems = Settings::new(given).unwrap_err().to_string();
         for part in [
             "--base-url",
-            "nothing to ingest",
             "CLOUDFLARE_ACCOUNT_ID",
             "CLOUDFLARE_API_TOKEN",
             "--api-base",
@@ -401,6 +485,8 @@ mod tests {
         ] {
             assert!(problems.contains(part), "{part} in {problems}");
         }
+        let nothing = Settings::new(Given { connection: connection(folder.path()), ..Given::default() });
+        assert!(nothing.unwrap_err().to_string().contains("nothing to ingest"));
     }
 
     #[test]
