@@ -11,7 +11,7 @@ pub mod openapi;
 pub mod site;
 
 use crate::anchors::Anchors;
-use crate::markdown;
+use crate::{html, markdown};
 
 pub use dialect::Files;
 pub use site::{BadBase, Generator, Labels, OperationLinks, Site, UrlStyle};
@@ -93,17 +93,28 @@ pub fn read(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError
 /// Reads a page that may take in others: partials of MDX, snippets.
 pub fn read_among(path: &str, source: &str, site: &Site, files: Files<'_>) -> Result<Page, DocumentError> {
     let source = unix_lines(source);
-    if path.to_ascii_lowercase().ends_with(".txt") {
+    let ending = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_html = matches!(ending.as_str(), "html" | "htm");
+    if ending == "txt" {
         return plain_text(path, &source, site);
+    }
+    if is_html && site.generator() == Generator::Plain {
+        return web_page(path, &source, site);
     }
     let (mut front, body) = front_matter::split(&source, site.generator())?;
     if let Some(reason) = front.skips(site.generator()) {
         return Ok(Page::Skipped(reason));
     }
     let url = site.own_url(path, &front.slug, front.id(), front.url());
-    let dialect = dialect::Dialect::of(path, site.generator());
-    let body = dialect::plain(body, path, dialect, files);
-    let mut body = markdown::prepared(&body, |link| site.resolve(path, &url, link));
+    // Hugo takes HTML with front matter for the content of a page.
+    let article = is_html.then(|| html::read(body, &url));
+    let mut body = if let Some(article) = article {
+        article.body
+    } else {
+        let dialect = dialect::Dialect::of(path, site.generator());
+        let body = dialect::plain(body, path, dialect, files);
+        markdown::prepared(&body, |link| site.resolve(path, &url, link))
+    };
     if !front.tagline().is_empty() {
         body.insert_str(0, &format!("{}\n\n", front.tagline()));
     }
@@ -149,6 +160,23 @@ fn finished(mut document: Document, site: &Site) -> Result<Document, DocumentErr
         return Err(DocumentError::LongUrl);
     }
     Ok(document)
+}
+
+/// A page as the browser gets it: its address is that of the file, whatever it says itself, since the
+/// base address tells where this copy is published.
+fn web_page(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError> {
+    let url = site.page_url(path);
+    // Links are as the page has them at its place in the folder, where `a.html` may be published as `a`.
+    let html::Article { title, lang, description, noindex, body, .. } = html::read(source, &site.file_url(path));
+    if noindex {
+        return Ok(Page::Skipped("robots: noindex"));
+    }
+    let title = if title.is_empty() { readable(path) } else { title };
+    let lang = if lang.len() > MAX_FILTER_BYTES { String::new() } else { lang };
+    let path = path.to_owned();
+    let document =
+        Document { path, url, title, description, lang, anchors: Anchors::None, body, ..Document::default() };
+    finished(document, site).map(Page::Document)
 }
 
 /// A text file is published as it is.
@@ -426,6 +454,22 @@ mod tests {
         };
         assert_eq!(read(Generator::MkDocs), ("My page".to_owned(), "Note: this is text.\n".to_owned()));
         assert_eq!(read(Generator::Plain), ("A".to_owned(), source.to_owned()));
+    }
+
+    #[test]
+    fn pages_of_html_keep_the_ids_of_their_headings_and_text_files_their_name() {
+        let page = "<html lang=de><title>T – Site</title><nav>menu</nav><main><h1 id=top>Head</h1><p>Text <a href='b.html'>b</a>.</main>";
+        let Document { url, title, lang, body, .. } = document("guide/a.html", page);
+        assert_eq!([url.as_str(), &title, &lang], ["https://example.com/docs/guide/a", "Head", "de"]);
+        assert!(
+            body.contains("# Head {#top}") && body.contains("[b](https://example.com/docs/guide/b.html)"),
+            "{body}"
+        );
+        assert_eq!(document("guide/index.html", page).url, "https://example.com/docs/guide/");
+        let hidden = "<meta name=robots content=noindex><p>x";
+        assert_eq!(read("a.html", hidden, &site(UrlStyle::Clean)), Ok(Page::Skipped("robots: noindex")));
+        let text = document("NOTES.txt", "Title\n=====\n\n<b>\n");
+        assert_eq!((text.url.as_str(), text.title.as_str()), ("https://example.com/docs/NOTES.txt", "Title"));
     }
 
     #[test]
