@@ -233,7 +233,8 @@ mod tests {
             ("VitePress", include_str!("html/pages/vitepress.html")),
         ] {
             let article = read(page, AT);
-            assert_eq!([article.title.as_str(), &article.lang[..2]], ["Configuration", "en"], "{generator}");
+            assert_eq!(article.title, "Configuration", "{generator}");
+            assert!(article.lang.starts_with("en"), "{generator}");
             // Starlight has its own anchor for the first heading, Sphinx its own quotation marks.
             let body = article.body.replace("{#_top}", "{#configuration}").replace('’', "'");
             assert_eq!(anchors(&body), anchors(source), "{generator}");
@@ -251,7 +252,7 @@ mod tests {
                 Event::SoftBreak => said.last_mut().unwrap().push(' '),
                 Event::Start(Tag::CodeBlock(kind)) => said.push(format!("{kind:?}")),
                 Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::TableCell | TagEnd::CodeBlock) => {
-                    said.push(String::new())
+                    said.push(String::new());
                 }
                 _ => {}
             }
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn hostile_pages_stay_within_bounds() {
-        let many = 300_000;
+        let many = 100_000;
         for (what, page) in [
             ("depth", "<div>".repeat(many)),
             ("lists", "<ul><li>x".repeat(many)),
@@ -277,6 +278,8 @@ mod tests {
             ("attributes", format!("<p {}>", "a b=c ".repeat(many))),
             ("tables", "<table><tr><td rowspan=9999 colspan=9999>x".repeat(many)),
             ("tags", "<a".repeat(many)),
+            ("references", "&".repeat(many)),
+            ("tabs", "<div role=tablist><a role=tab>x</a></div><div role=tabpanel>y</div>".repeat(many / 10)),
         ] {
             let article = read(&page, AT);
             assert!(article.body.len() < 20 * page.len(), "{what}: {}", article.body.len());

@@ -45,7 +45,7 @@ pub struct Web {
     /// Pages that are asked for at most; where there are more, the run says so and the index keeps
     /// what it has of the others. Default 10,000.
     pub max_pages: usize,
-    /// Requests at a time. Default 4; one if robots.txt asks for a pause between requests.
+    /// Requests at a time. Default 4.
     pub concurrency: usize,
     /// Pause between the beginnings of two requests; robots.txt may ask for a longer one.
     /// Default 50 milliseconds.

@@ -121,14 +121,20 @@ fn select_in<'a>(element: ElementRef<'a>, css: &str) -> Vec<ElementRef<'a>> {
 /// The label of each panel, and the rows of tabs that are thereby said.
 fn tabs(page: &Html) -> (BTreeMap<NodeId, String>, Vec<NodeId>) {
     let (mut labels, mut lists) = (BTreeMap::new(), Vec::new());
+    // Looked for once in each element, however many rows of tabs it has.
+    let mut known: BTreeMap<NodeId, Vec<ElementRef<'_>>> = BTreeMap::new();
     for list in select(page, TAB_LISTS) {
         let tabs = select_in(list, TABS);
         // The panels stand beside the row, or beside an element that wraps it.
-        let panels = list.ancestors().take(3).filter_map(ElementRef::wrap).map(|set| outermost(select_in(set, PANELS)));
-        let panels = panels.into_iter().find(|panels| !panels.is_empty()).unwrap_or_default();
-        if panels.len() == tabs.len() {
-            labels.extend(panels.iter().zip(&tabs).map(|(panel, tab)| (panel.id(), one_line(&text(*tab)))));
-            lists.push(list.id());
+        for set in list.ancestors().take(3).filter_map(ElementRef::wrap) {
+            let panels = known.entry(set.id()).or_insert_with(|| outermost(select_in(set, PANELS)));
+            if panels.len() == tabs.len() && !tabs.is_empty() {
+                labels.extend(panels.iter().zip(&tabs).map(|(panel, tab)| (panel.id(), one_line(&text(*tab)))));
+                lists.push(list.id());
+            }
+            if !panels.is_empty() {
+                break;
+            }
         }
     }
     (labels, lists)

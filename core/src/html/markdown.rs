@@ -628,11 +628,7 @@ fn escape(text: &str, mut before: char) -> String {
             '<' => after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?'),
             ']' => matches!(after, '(' | ':' | '['),
             '~' => !before.is_whitespace() || after == '~',
-            '&' => rest.split_once(';').is_some_and(|(name, _)| {
-                !name.is_empty()
-                    && name.len() < 32
-                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'#')
-            }),
+            '&' => is_reference(rest),
             _ => false,
         };
         if special {
@@ -642,6 +638,12 @@ fn escape(text: &str, mut before: char) -> String {
         before = c;
     }
     result
+}
+
+/// Whether what stands behind `&` makes a character of it: `amp;`, `#35;`.
+fn is_reference(rest: &str) -> bool {
+    let name = rest.bytes().take(32).take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'#').count();
+    name > 0 && rest.as_bytes().get(name) == Some(&b';')
 }
 
 /// What would make a heading, a list or a rule of a line.

@@ -10,10 +10,12 @@ use super::*;
 /// Status, headers as they go over the wire, body.
 type Page = (u16, String, Vec<u8>);
 
+type Pages = Arc<Mutex<BTreeMap<String, Page>>>;
+
 /// A server that answers from a table and remembers what it was asked.
 struct Server {
     base: String,
-    pages: Arc<Mutex<BTreeMap<String, Page>>>,
+    pages: Pages,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -21,7 +23,7 @@ impl Server {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let (pages, asked): (Arc<Mutex<BTreeMap<String, Page>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let (pages, asked) = (Pages::default(), Arc::<Mutex<Vec<String>>>::default());
         let (served, heard) = (Arc::clone(&pages), Arc::clone(&asked));
         std::thread::spawn(move || {
             for connection in listener.incoming() {
@@ -289,7 +291,7 @@ fn what_has_not_changed_is_not_sent_again() {
 fn a_run_that_was_broken_off_goes_on_where_it_was() {
     let server = Server::new();
     let folder = tempfile::tempdir().unwrap();
-    let links: String = (0..40).map(|n| format!("<a href=p{n}>{n}</a> ")).collect();
+    let links: String = (0..40).fold(String::new(), |links, n| format!("{links}<a href=p{n}>{n}</a> "));
     server.html("/docs/", &links);
     (0..40).for_each(|n| server.html(&format!("/docs/p{n}"), "Page"));
     let web = Web { cache: Some(folder.path().to_owned()), ..server.web("/docs/") };
