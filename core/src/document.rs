@@ -438,7 +438,7 @@ mod tests {
         ] {
             match read("a.md", source, &site) {
                 Ok(Page::Document(document)) => {
-                    assert_eq!((document.title.as_str(), document.body.trim()), ("T", "body"))
+                    assert_eq!((document.title.as_str(), document.body.trim()), ("T", "body"));
                 }
                 other => panic!("{other:?}"),
             }
@@ -479,7 +479,7 @@ mod tests {
         let source = "---\nproduct: [a, b]\nsidebar: auto\nsearch: true\nhidden: true\nid: 7\nlang: en\ndraft: \"no\"\n---\ntext";
         match read("a.md", source, &site) {
             Ok(Page::Document(Document { lang, version, product, .. })) => {
-                assert_eq!([lang, version, product], ["en", "3", "p"])
+                assert_eq!([lang, version, product], ["en", "3", "p"]);
             }
             other => panic!("{other:?}"),
         }

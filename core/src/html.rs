@@ -146,7 +146,10 @@ mod tests {
     }
 
     fn anchors(body: &str) -> Vec<String> {
-        markdown::sections(body, crate::anchors::Anchors::GitHub).into_iter().filter_map(|section| Some(section.heading?.anchor)).collect()
+        markdown::sections(body, crate::anchors::Anchors::GitHub)
+            .into_iter()
+            .filter_map(|section| Some(section.heading?.anchor))
+            .collect()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::jsx::{self, Tag};
 use super::site::{Generator, split_path, without_dots};
@@ -487,7 +488,7 @@ impl<'a, 'f> Reader<'a, 'f> {
             let comment = comment.trim_end_matches("*/").trim();
             // Docusaurus writes the id of a heading so, where braces would be an expression.
             if comment.starts_with('#') && !comment.contains(char::is_whitespace) && line.text.trim().starts_with('#') {
-                line.text.push_str(&format!("{{{comment}}}"));
+                line.add(format_args!("{{{comment}}}"));
             }
         } else if let Some(text) = jsx::literal(inside).or_else(|| self.texts.get(inside).copied()) {
             line.text.push_str(text);
@@ -541,11 +542,11 @@ impl<'a, 'f> Reader<'a, 'f> {
         match tag.name {
             "img" => {
                 if let Some((alt, src)) = tag.any(&["alt"]).zip(tag.any(&["src"])) {
-                    line.text.push_str(&format!("![{alt}]({src})"));
+                    line.add(format_args!("![{alt}]({src})"));
                 }
             }
             "a" => line.open_link(tag, after, &mut self.links),
-            name if KEPT.contains(&name) && tag.has_computed() => line.text.push_str(&format!("<{name}>")),
+            name if KEPT.contains(&name) && tag.has_computed() => line.add(format_args!("<{name}>")),
             name if KEPT.contains(&name) => line.text.push_str(raw),
             _ => {}
         }
@@ -579,12 +580,12 @@ impl<'a, 'f> Reader<'a, 'f> {
             line.text.push_str(description.as_deref().unwrap_or_default());
         } else if tag.is_empty {
             match (label, target) {
-                (Some(label), Some(target)) => line.text.push_str(&format!("[{label}]({target})")),
+                (Some(label), Some(target)) => line.add(format_args!("[{label}]({target})")),
                 (label, _) => line.text.push_str(label.as_deref().unwrap_or_default()),
             }
         } else {
             if let Some(label) = label {
-                line.text.push_str(&format!("**{label}** "));
+                line.add(format_args!("**{label}** "));
             }
             line.open_link(tag, after, &mut self.links);
         }
@@ -604,7 +605,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         self.at += end + close.len();
         if let Some(shown) = inside.strip_prefix("/*") {
             // A page about Hugo shows a shortcode.
-            line.text.push_str(&format!(
+            line.add(format_args!(
                 "{} {} {close}",
                 &rest.get(..3).unwrap_or_default(),
                 shown.trim_end_matches("*/").trim()
@@ -615,7 +616,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         match name {
             "ref" | "relref" => line.text.push_str(arguments.trim().trim_matches(['"', '`'])),
             "highlight" => {
-                line.text.push_str(&format!("```{}", arguments.split_whitespace().next().unwrap_or_default()))
+                line.add(format_args!("```{}", arguments.split_whitespace().next().unwrap_or_default()));
             }
             "/highlight" => line.text.push_str("```"),
             _ if name.starts_with('/') => {}
@@ -651,7 +652,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         if let Some(id) = list.split_whitespace().find(|word| word.starts_with('#'))
             && line.text.trim_start().starts_with('#')
         {
-            line.text.push_str(&format!("{{{id}}}"));
+            line.add(format_args!("{{{id}}}"));
         }
         self.at += end + 1;
         true
@@ -773,6 +774,10 @@ struct Line {
 }
 
 impl Line {
+    fn add(&mut self, words: std::fmt::Arguments<'_>) {
+        let _ = self.text.write_fmt(words);
+    }
+
     /// A link whose text stands between tags on the same line.
     fn open_link(&mut self, tag: &Tag<'_>, after: &str, links: &mut Vec<String>) {
         let target = tag.any(TARGETS).filter(|target| !target.contains(char::is_whitespace));
