@@ -11,7 +11,7 @@ pub mod openapi;
 pub mod site;
 
 use crate::anchors::Anchors;
-use crate::markdown;
+use crate::{html, markdown};
 
 pub use dialect::Files;
 pub use site::{BadBase, Generator, Labels, OperationLinks, Site, UrlStyle};
@@ -93,17 +93,28 @@ pub fn read(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError
 /// Reads a page that may take in others: partials of MDX, snippets.
 pub fn read_among(path: &str, source: &str, site: &Site, files: Files<'_>) -> Result<Page, DocumentError> {
     let source = unix_lines(source);
-    if path.to_ascii_lowercase().ends_with(".txt") {
+    let ending = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_html = matches!(ending.as_str(), "html" | "htm");
+    if ending == "txt" {
         return plain_text(path, &source, site);
+    }
+    if is_html && site.generator() == Generator::Plain {
+        return web_page(path, &source, site);
     }
     let (mut front, body) = front_matter::split(&source, site.generator())?;
     if let Some(reason) = front.skips(site.generator()) {
         return Ok(Page::Skipped(reason));
     }
     let url = site.own_url(path, &front.slug, front.id(), front.url());
-    let dialect = dialect::Dialect::of(path, site.generator());
-    let body = dialect::plain(body, path, dialect, files);
-    let mut body = markdown::prepared(&body, |link| site.resolve(path, &url, link));
+    // Hugo takes HTML with front matter for the content of a page.
+    let article = is_html.then(|| html::read(body, &url));
+    let mut body = if let Some(article) = article {
+        article.body
+    } else {
+        let dialect = dialect::Dialect::of(path, site.generator());
+        let body = dialect::plain(body, path, dialect, files);
+        markdown::prepared(&body, |link| site.resolve(path, &url, link))
+    };
     if !front.tagline().is_empty() {
         body.insert_str(0, &format!("{}\n\n", front.tagline()));
     }
@@ -111,7 +122,8 @@ pub fn read_among(path: &str, source: &str, site: &Site, files: Files<'_>) -> Re
     if title.is_empty() {
         title = markdown::title(&body).unwrap_or_else(|| readable(path));
     }
-    let front_matter::FrontMatter { description, lang, version, product, .. } = front;
+    let (lang, product) = front.lang_and_product();
+    let front_matter::FrontMatter { description, version, .. } = front;
     let document = Document {
         path: path.to_owned(),
         url,
@@ -150,6 +162,23 @@ fn finished(mut document: Document, site: &Site) -> Result<Document, DocumentErr
     Ok(document)
 }
 
+/// A page as the browser gets it: its address is that of the file, whatever it says itself, since the
+/// base address tells where this copy is published.
+fn web_page(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError> {
+    let url = site.page_url(path);
+    // Links are as the page has them at its place in the folder, where `a.html` may be published as `a`.
+    let html::Article { title, lang, description, noindex, body, .. } = html::read(source, &site.file_url(path));
+    if noindex {
+        return Ok(Page::Skipped("robots: noindex"));
+    }
+    let title = if title.is_empty() { readable(path) } else { title };
+    let lang = if lang.len() > MAX_FILTER_BYTES { String::new() } else { lang };
+    let path = path.to_owned();
+    let document =
+        Document { path, url, title, description, lang, anchors: Anchors::None, body, ..Document::default() };
+    finished(document, site).map(Page::Document)
+}
+
 /// A text file is published as it is.
 fn plain_text(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError> {
     let title = markdown::title(source).unwrap_or_else(|| readable(path));
@@ -180,6 +209,8 @@ fn readable(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::layout::Layout;
+    use super::site::{Labels, Locale};
     use super::*;
 
     fn site(style: UrlStyle) -> Site {
@@ -209,12 +240,12 @@ mod tests {
 
     #[test]
     fn broken_front_matter_names_its_line_and_hidden_pages_their_reason() {
-        let broken = read("a.md", "---\ntitle: x\nlang: [en\n---\n", &site(UrlStyle::Clean)).unwrap_err();
-        assert!(broken.to_string().starts_with("front matter, line 3: lang:"), "{broken}");
+        let broken = read("a.md", "---\ntitle: x\nversion: [1\n---\n", &site(UrlStyle::Clean)).unwrap_err();
+        assert!(broken.to_string().starts_with("front matter, line 3: version:"), "{broken}");
         let broken = read("a.md", "+++\ntitle = \"x\"\nlang = = 1\n+++\n", &site(UrlStyle::Clean)).unwrap_err();
         assert!(broken.to_string().starts_with("front matter, line 3:"), "{broken}");
         let hidden = read("a.md", "---\ndraft: false\nunlisted: true\n---\n", &site(UrlStyle::Clean));
-        assert_eq!(hidden, Ok(Page::Skipped("unlisted")));
+        assert_eq!(hidden, Ok(Page::Skipped("unlisted: true")));
         let long = format!("---\nproduct: {}\n---\n", "x".repeat(65));
         assert_eq!(read("a.md", &long, &site(UrlStyle::Clean)), Err(DocumentError::LongField { field: "product" }));
     }
@@ -255,5 +286,202 @@ mod tests {
                         [5](https://example.com/docs/g/a#here) [6](https://cdn/x) [7](mailto:a@b) \
                         ![8](https://example.com/docs/g/i/p.png) [9](https://example.com/docs/e)";
         assert_eq!(document("g/a.md", page).body, expected);
+    }
+
+    /// Path, front matter, then address, title, and what keeps it out of the index.
+    fn pages(site: &Site, cases: &[(&str, &str, &str, &str)]) {
+        for (path, front, url, title) in cases {
+            let front = if front.is_empty() { String::new() } else { format!("---\n{front}\n---\n") };
+            let found = match site.is_page(path).then(|| read(path, &format!("{front}text\n"), site)) {
+                None => ("no page".to_owned(), String::new()),
+                Some(Ok(Page::Skipped(reason))) => ("skipped".to_owned(), reason.to_owned()),
+                Some(Ok(Page::Document(document))) => (document.url.replace("https://x.dev/docs", ""), document.title),
+                Some(Err(error)) => panic!("{path}: {error}"),
+            };
+            assert_eq!(found, ((*url).to_owned(), (*title).to_owned()), "{path} {front}");
+        }
+    }
+
+    fn made_by(generator: Generator) -> Layout {
+        Layout { generator, ..Layout::default() }
+    }
+
+    #[test]
+    fn docusaurus_strips_numbers_and_reads_slug_and_id() {
+        let site = Site::of("https://x.dev/docs", made_by(Generator::Docusaurus)).unwrap();
+        pages(
+            &site,
+            &[
+                ("01-guides/02-install.md", "", "/guides/install", "02 install"),
+                ("01-guides/index.mdx", "", "/guides/", "01 guides"),
+                ("guides/Guides.md", "title: All", "/guides/", "All"),
+                ("guides/README.md", "slug: start", "/guides/start", "Guides"),
+                ("guides/a.md", "slug: /b", "/b", "A"),
+                ("guides/a.md", "slug: ../b\nsidebar_label: Side", "/b", "Side"),
+                ("guides/a.md", "id: other", "/guides/other", "A"),
+                ("2024-05-01-news.md", "", "/2024-05-01-news", "2024 05 01 news"),
+                ("1.2-release.md", "", "/1.2-release", "1.2 release"),
+                ("a.md", "unlisted: true", "skipped", "unlisted: true"),
+                ("_part.mdx", "", "no page", ""),
+                ("_parts/a.md", "", "no page", ""),
+                ("a.test.md", "", "no page", ""),
+            ],
+        );
+        let root =
+            Layout { content: "docs/".to_owned(), latest: Some("2.0".to_owned()), ..made_by(Generator::Docusaurus) };
+        let site = Site::of("https://x.dev/docs", root).unwrap();
+        for (path, url, lang, version) in [
+            ("docs/a.md", "https://x.dev/docs/next/a", "", ""),
+            ("versioned_docs/version-2.0/a.md", "https://x.dev/docs/a", "", "2.0"),
+            ("versioned_docs/version-1.0/a.md", "https://x.dev/docs/1.0/a", "", "1.0"),
+            ("i18n/fr/docusaurus-plugin-content-docs/version-1.0/a.md", "https://x.dev/fr/docs/1.0/a", "fr", "1.0"),
+            ("i18n/fr/docusaurus-plugin-content-docs/current/a.md", "https://x.dev/fr/docs/next/a", "fr", ""),
+        ] {
+            assert_eq!(
+                (site.page_url(path).as_str(), site.lang_and_version(path)),
+                (url, (lang.to_owned(), version.to_owned()))
+            );
+        }
+        assert!(!site.is_page("README.md") && !site.is_page("blog/a.md"));
+    }
+
+    #[test]
+    fn starlight_slugs_every_folder_and_leaves_out_what_pagefind_does() {
+        let locales = vec![
+            Locale { folder: String::new(), lang: "en".to_owned() },
+            Locale { folder: "zh-cn".to_owned(), lang: "zh-CN".to_owned() },
+        ];
+        let site = Site::of("https://x.dev/docs", Layout { locales, ..made_by(Generator::Starlight) }).unwrap();
+        pages(
+            &site,
+            &[
+                ("Guides/My Page v1.2.md", "title: T", "/guides/my-page-v12/", "T"),
+                ("guides/index.mdx", "sidebar:\n  label: All\n  order: 1", "/guides/", "All"),
+                ("guides/a.md", "slug: other/b", "/other/b/", "A"),
+                ("index.mdx", "hero:\n  title: Hello", "/", "Hello"),
+                ("a.md", "pagefind: false", "skipped", "pagefind: false"),
+                ("a.md", "sidebar:\n  hidden: true", "/a/", "A"),
+                ("_part.mdx", "", "no page", ""),
+            ],
+        );
+        assert_eq!(site.lang_and_version("zh-cn/a.md").0, "zh-CN");
+        assert_eq!(site.lang_and_version("guides/a.md").0, "en");
+    }
+
+    #[test]
+    fn vitepress_mkdocs_mdbook_and_mintlify_have_their_own_index_and_opt_outs() {
+        let site = |generator| Site::of("https://x.dev/docs", made_by(generator)).unwrap();
+        pages(
+            &site(Generator::VitePress),
+            &[
+                ("guide/a.md", "", "/guide/a.html", "A"),
+                ("guide/index.md", "", "/guide/", "Guide"),
+                ("guide/README.md", "", "/guide/README.html", "Guide"),
+                ("a.md", "search: false", "skipped", "search: false"),
+                ("packages/[pkg].md", "", "no page", ""),
+            ],
+        );
+        pages(
+            &site(Generator::MkDocs),
+            &[
+                ("guide/a.md", "", "/guide/a/", "A"),
+                ("guide/README.md", "", "/guide/", "Guide"),
+                ("a.md", "search:\n  exclude: true", "skipped", "search: {exclude: true}"),
+                ("a.md", "search:\n  boost: 2", "/a/", "A"),
+            ],
+        );
+        pages(
+            &site(Generator::MdBook),
+            &[
+                ("guide/a.md", "", "/guide/a.html", "A"),
+                ("guide/README.md", "", "/guide/", "Guide"),
+                ("SUMMARY.md", "", "no page", ""),
+            ],
+        );
+        pages(
+            &site(Generator::Mintlify),
+            &[
+                ("guide/a.mdx", "sidebarTitle: Side", "/guide/a", "Side"),
+                ("guide/a.mdx", "hidden: true", "skipped", "hidden: true"),
+                ("guide/a.mdx", "searchable: false", "skipped", "searchable: false"),
+                ("snippets/a.mdx", "", "no page", ""),
+                ("CHANGELOG.md", "", "no page", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn hugo_reads_url_slug_and_build_in_three_notations() {
+        let locales = ["", "fr"].map(|folder| Locale {
+            folder: folder.to_owned(),
+            lang: if folder.is_empty() { "en" } else { folder }.to_owned(),
+        });
+        let site =
+            Site::of("https://x.dev/docs", Layout { locales: locales.to_vec(), ..made_by(Generator::Hugo) }).unwrap();
+        pages(
+            &site,
+            &[
+                ("Guides/My Page.md", "", "/guides/my-page/", "My Page"),
+                ("guides/_index.md", "linkTitle: All", "/guides/", "All"),
+                ("guides/bundle/index.md", "slug: other", "/guides/bundle/", "Bundle"),
+                ("guides/a.md", "slug: Other Name", "/guides/other-name/", "A"),
+                ("guides/a.md", "url: /x/y.html", "/x/y.html", "A"),
+                ("guides/a.md", "headless: true", "skipped", "headless: true"),
+                ("guides/a.md", "build:\n  list: never", "skipped", "build.list: never"),
+                ("about.fr.md", "", "/fr/about/", "About.fr"),
+            ],
+        );
+        assert_eq!(site.lang_and_version("fr/a.md").0, "fr");
+        for source in [
+            "{\n  \"title\": \"T\",\n  \"tags\": [\"a\"]\n}\n\nbody",
+            "+++\ntitle = 'T'\n[build]\nlist = 'always'\n+++\nbody",
+        ] {
+            match read("a.md", source, &site) {
+                Ok(Page::Document(document)) => {
+                    assert_eq!((document.title.as_str(), document.body.trim()), ("T", "body"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn multimarkdown_fields_stand_above_pages_of_mkdocs_only() {
+        let source = "Title:   My page\nAuthors: A\n         B\n\nNote: this is text.\n";
+        let read = |generator| match read("a.md", source, &Site::of("https://x.dev", made_by(generator)).unwrap()) {
+            Ok(Page::Document(document)) => (document.title, document.body),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read(Generator::MkDocs), ("My page".to_owned(), "Note: this is text.\n".to_owned()));
+        assert_eq!(read(Generator::Plain), ("A".to_owned(), source.to_owned()));
+    }
+
+    #[test]
+    fn pages_of_html_keep_the_ids_of_their_headings_and_text_files_their_name() {
+        let page = "<html lang=de><title>T – Site</title><nav>menu</nav><main><h1 id=top>Head</h1><p>Text <a href='b.html'>b</a>.</main>";
+        let Document { url, title, lang, body, .. } = document("guide/a.html", page);
+        assert_eq!([url.as_str(), &title, &lang], ["https://example.com/docs/guide/a", "Head", "de"]);
+        assert!(
+            body.contains("# Head {#top}") && body.contains("[b](https://example.com/docs/guide/b.html)"),
+            "{body}"
+        );
+        assert_eq!(document("guide/index.html", page).url, "https://example.com/docs/guide/");
+        let hidden = "<meta name=robots content=noindex><p>x";
+        assert_eq!(read("a.html", hidden, &site(UrlStyle::Clean)), Ok(Page::Skipped("robots: noindex")));
+        let text = document("NOTES.txt", "Title\n=====\n\n<b>\n");
+        assert_eq!((text.url.as_str(), text.title.as_str()), ("https://example.com/docs/NOTES.txt", "Title"));
+    }
+
+    #[test]
+    fn fields_of_other_programs_do_not_fail_a_page_and_labels_fill_what_is_missing() {
+        let labels = Labels { lang: "de".to_owned(), version: "3".to_owned(), product: "p".to_owned() };
+        let site = site(UrlStyle::Clean).with_labels(labels);
+        let source = "---\nproduct: [a, b]\nsidebar: auto\nsearch: true\nhidden: true\nid: 7\nlang: en\ndraft: \"no\"\n---\ntext";
+        match read("a.md", source, &site) {
+            Ok(Page::Document(Document { lang, version, product, .. })) => {
+                assert_eq!([lang, version, product], ["en", "3", "p"]);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -27,6 +27,8 @@ pub mod deployment;
 #[cfg(feature = "index")]
 pub mod document;
 #[cfg(feature = "index")]
+pub mod html;
+#[cfg(feature = "index")]
 pub mod markdown;
 #[cfg(feature = "index")]
 mod split;

@@ -14,6 +14,9 @@ use crate::anchors::{Anchors, Slugs};
 /// Blocks nested deeper are text of their parent; real pages stay far below, and recursion stays flat.
 const MAX_DEPTH: usize = 16;
 
+/// Class of a heading that nothing leads to, as in `# Title {.no-anchor}`: web pages have such.
+pub(crate) const NO_ANCHOR: &str = "no-anchor";
+
 /// A heading with what follows it, up to the next heading of any level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -33,7 +36,7 @@ pub struct Heading {
     pub level: u8,
     /// Without markup.
     pub text: String,
-    /// Fragment, without `#`.
+    /// Fragment, without `#`; empty if none leads here.
     pub anchor: String,
     /// Bytes of its lines.
     pub lines: Range<usize>,
@@ -79,7 +82,8 @@ fn options() -> Options {
 /// Cuts a page at its headings. A page without text has no sections.
 pub fn sections(source: &str, anchors: Anchors) -> Vec<Section> {
     let slugs = Slugs::new(anchors);
-    let mut reader = Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs, line: (0, 0) };
+    let mut reader =
+        Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, has_id: false, slugs, line: (0, 0) };
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         reader.read(event, range);
     }
@@ -130,6 +134,8 @@ struct Reader<'a> {
     /// Blocks whose end has not come yet, outermost first.
     open: Vec<Block>,
     heading: Option<Heading>,
+    /// Whether it is known what leads to that heading.
+    has_id: bool,
     slugs: Slugs,
     /// A place in the source looked at last, and where its line begins.
     line: (usize, usize),
@@ -138,8 +144,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
-            Event::Start(Tag::Heading { level, id, .. }) => {
-                let anchor = id.filter(|id| !id.is_empty()).map(|id| id.to_string()).unwrap_or_default();
+            Event::Start(Tag::Heading { level, id, classes, .. }) => {
+                self.has_id = id.is_some() || classes.iter().any(|class| &**class == NO_ANCHOR);
+                let anchor = id.map(|id| id.to_string()).unwrap_or_default();
                 let lines = self.lines(&range);
                 self.heading = Some(Heading { level: level as u8, text: String::new(), anchor, lines });
             }
@@ -173,7 +180,7 @@ impl Reader<'_> {
     fn end_heading(&mut self, range: Range<usize>) {
         let Some(mut heading) = self.heading.take() else { return };
         heading.text = heading.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if heading.anchor.is_empty() {
+        if !self.has_id {
             heading.anchor = self.slugs.unique(&heading.text);
         }
         if self.open.is_empty() {
@@ -275,6 +282,15 @@ fn trails(sections: &mut [Section]) {
         }
         section.trail = open.iter().map(|(_, text)| Rc::clone(text)).collect();
     }
+}
+
+/// Where the links of a page lead, as written, in its order.
+pub fn links(source: &str) -> Vec<String> {
+    let links = Parser::new_ext(source, options()).filter_map(|event| match event {
+        Event::Start(Tag::Link { dest_url, .. }) => Some(dest_url.to_string()),
+        _ => None,
+    });
+    links.collect()
 }
 
 /// The page made ready to be cut: every link and image as `resolve` wants it (`None` leaves it),

@@ -1,7 +1,7 @@
 //! Keeps an index on Cloudflare in step with documentation.
 //!
 //! [`run`] is the recipe and reads from top to bottom; the other modules are its steps:
-//! [`settings`] (what to ingest, and where to), [`source`] and [`walk`] (what there is), `reading`
+//! [`settings`] (what to ingest, and where to), [`source`], [`walk`] and [`web`] (what there is), `reading`
 //! and `docent_core` (pages and chunks), [`plan`] (what is different), [`guard`] (what looks like an
 //! accident), `store` (vectors), `lease` (one writer at a time), [`books`] (where the [`state`] of
 //! the index is kept), [`report`] (what was done). [`cloudflare`] is the REST API, [`cli`] the
@@ -27,3 +27,4 @@ mod store;
 pub mod upkeep;
 pub mod walk;
 mod watch;
+pub mod web;

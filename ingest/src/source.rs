@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use docent_core::document::layout::{CONFIGURATIONS, Layout};
-use docent_core::document::{self, Document, Files, Generator, Page, Site, openapi};
+use docent_core::document::{self, Document, Generator, Page, Site, openapi};
 
 use crate::report::Failure;
 use crate::walk::{File, Kind, Place};
+use crate::web::{self, Web};
 
 /// One place that documents come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Source {
 pub enum Location {
     /// On this machine: a file, a folder, or a pattern such as `docs/**/*.mdx`.
     Path(PathBuf),
+    /// Behind an address.
+    Web(Web),
 }
 
 /// What became of something that was found.
@@ -110,8 +113,12 @@ fn configured(folder: &Path, root: &Path) -> Option<Detected> {
 pub fn read(sources: &[Source], each: &mut dyn FnMut(Outcome)) {
     let mut taken = BTreeMap::new();
     for source in sources {
-        let Location::Path(path) = &source.location;
-        read_path(path, source, &mut taken, each);
+        match &source.location {
+            Location::Path(path) => read_path(path, source, &mut taken, each),
+            Location::Web(web) => {
+                web::read(web, &mut |outcome| each(prefixed(outcome, &source.prefix)));
+            }
+        }
     }
 }
 
@@ -125,7 +132,9 @@ fn read_path(path: &Path, source: &Source, taken: &mut BTreeMap<String, PathBuf>
         }
     };
     let (mut files, failures) = place.files(&source.site);
-    failures.into_iter().for_each(|failure| each(prefixed(failure, &source.prefix)));
+    for failure in failures {
+        each(prefixed(failure, &source.prefix));
+    }
     files.retain(|file| {
         let path = format!("{}{}", source.prefix, file.path);
         let other = taken.get(&path).filter(|other| **other != file.location);
@@ -139,7 +148,9 @@ fn read_path(path: &Path, source: &Source, taken: &mut BTreeMap<String, PathBuf>
     let beside = Beside::new(&place.root);
     let outcomes = |file: &File| -> Vec<Outcome> { outcomes(file, &source.site, &beside) };
     in_order(&files, outcomes, &mut |outcomes| {
-        outcomes.into_iter().for_each(|outcome| each(prefixed(outcome, &source.prefix)))
+        for outcome in outcomes {
+            each(prefixed(outcome, &source.prefix));
+        }
     });
 }
 
@@ -215,7 +226,7 @@ fn outcomes(file: &File, site: &Site, beside: &Beside) -> Vec<Outcome> {
     let pages = match file.kind {
         Kind::Api { .. } => openapi::read(&file.path, &text, site),
         Kind::Page => {
-            let page = document::read_among(&file.path, &text, site, beside.files());
+            let page = document::read_among(&file.path, &text, site, &|path| beside.read(path));
             page.map(|page| vec![(file.path.clone(), page)])
         }
     };
@@ -267,40 +278,37 @@ fn decoded(bytes: Vec<u8>) -> Result<String, String> {
 
 /// Files that a page may take in: those of its source, and of the site that the source belongs to.
 struct Beside {
-    read: Box<dyn Fn(&str) -> Option<String> + Sync>,
+    root: PathBuf,
+    /// `@site/…` of Docusaurus counts from the folder of its configuration.
+    site: Option<PathBuf>,
 }
 
 impl Beside {
     fn new(root: &Path) -> Self {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let root = if root.is_file() { root.parent().map(Path::to_owned).unwrap_or_default() } else { root };
-        // `@site/…` of Docusaurus counts from the folder of its configuration.
-        let configured = |folder: &&Path| {
-            CONFIGURATIONS
-                .iter()
-                .any(|(name, generator)| *generator == Generator::Docusaurus && folder.join(name).exists())
-        };
+        let names = || CONFIGURATIONS.iter().filter(|(_, generator)| *generator == Generator::Docusaurus);
+        let configured = |folder: &&Path| names().any(|(name, _)| folder.join(name).exists());
         let site = root.ancestors().take(MAX_FOLDERS_UP + 1).find(configured).map(Path::to_owned);
-        let read = move |path: &str| {
-            let inside = |folder: &Path, path: &str| {
-                let file = folder.join(path).canonicalize().ok()?;
-                file.starts_with(folder).then(|| text(&file).ok()).flatten()
-            };
-            match path.strip_prefix("@site/") {
-                Some(path) => inside(site.as_deref()?, path),
-                // MkDocs counts snippets from the folder above that of the pages.
-                None => inside(&root, path).or_else(|| {
-                    let (folder, rest) = path.split_once('/')?;
-                    (root.file_name()? == folder).then(|| inside(&root, rest)).flatten()
-                }),
-            }
-        };
-        Self { read: Box::new(read) }
+        Self { root, site }
     }
 
-    fn files(&self) -> Files<'_> {
-        &*self.read
+    fn read(&self, path: &str) -> Option<String> {
+        if let Some(path) = path.strip_prefix("@site/") {
+            return inside(self.site.as_deref()?, path);
+        }
+        // MkDocs counts snippets from the folder above that of the pages.
+        inside(&self.root, path).or_else(|| {
+            let (folder, rest) = path.split_once('/')?;
+            (self.root.file_name()? == folder).then(|| inside(&self.root, rest)).flatten()
+        })
     }
+}
+
+/// A file of a folder; a link may not lead out of it.
+fn inside(folder: &Path, path: &str) -> Option<String> {
+    let file = folder.join(path).canonicalize().ok()?;
+    file.starts_with(folder).then(|| text(&file).ok()).flatten()
 }
 
 #[cfg(test)]

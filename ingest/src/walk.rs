@@ -120,9 +120,7 @@ impl Place {
     /// cannot be read is not known.
     fn failure(&self, error: &ignore::Error) -> Outcome {
         let path = path_of(error).unwrap_or(&self.root);
-        let is_loop =
-            matches!(error, ignore::Error::WithDepth { err, .. } if matches!(**err, ignore::Error::Loop { .. }));
-        if is_loop || has_loop(error) {
+        if has_loop(error) {
             let reason = "is a link to a folder above it, and is not followed; remove it or exclude it";
             return Outcome::Failed(Failure::new(path.display(), reason), Keeps::Nothing);
         }

@@ -28,9 +28,9 @@ pub(crate) enum WatchError {
 pub(crate) fn on_change(sources: &[Source], mut again: impl FnMut()) -> Result<(), WatchError> {
     let roots: Vec<PathBuf> = sources
         .iter()
-        .map(|source| {
-            let Location::Path(path) = &source.location;
-            path.clone()
+        .filter_map(|source| match &source.location {
+            Location::Path(path) => Some(path.clone()),
+            Location::Web(_) => None,
         })
         .collect();
     if roots.is_empty() {

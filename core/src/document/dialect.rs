@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::jsx::{self, Tag};
 use super::site::{Generator, split_path, without_dots};
@@ -17,8 +18,8 @@ const MAX_INCLUDED_BYTES: usize = 4 * 1024 * 1024;
 const MAX_NESTS: usize = 64;
 /// As many brackets that nobody closes are looked for to the end; the rest is text.
 const MAX_UNCLOSED: usize = 64;
-/// Bytes in which the end of a link is looked for.
-const MAX_LINK_TEXT: usize = 1_000;
+/// Bytes in which the end of a link's text, or of a list of attributes, is looked for.
+const MAX_LINK_TEXT: usize = 300;
 /// Attributes of components that hold words, the first of them the most telling.
 const LABELS: &[&str] = &["title", "label", "header", "heading", "summary", "caption", "text", "alt", "term"];
 /// And where they lead.
@@ -68,7 +69,7 @@ const KEPT: &[&str] = &[
     "samp",
 ];
 /// Elements without words for readers.
-const DROPPED: &[&str] = &["script", "style", "svg", "iframe", "video", "audio", "object"];
+const DROPPED: &[&str] = &["script", "style", "svg"];
 /// Containers that arrange what is in them and have no name for readers.
 const SILENT: &[&str] = &["code-group", "v-pre", "raw", "steps", "tabs", "cards", "grid"];
 
@@ -146,6 +147,8 @@ struct Reader<'a, 'f> {
     nests: Vec<Nest<'a>>,
     /// Partials by the name of their component.
     partials: BTreeMap<&'a str, &'a str>,
+    /// Texts by the name that the page gives them.
+    texts: BTreeMap<&'a str, &'a str>,
     /// Links whose tag has not been closed: `](target)`, empty if there is none.
     links: Vec<String>,
     unclosed: usize,
@@ -168,6 +171,7 @@ impl<'a, 'f> Reader<'a, 'f> {
             fence: None,
             nests: Vec::new(),
             partials: BTreeMap::new(),
+            texts: BTreeMap::new(),
             links: Vec::new(),
             unclosed: 0,
             paragraph_end: 0,
@@ -251,14 +255,21 @@ impl<'a, 'f> Reader<'a, 'f> {
     fn block(&mut self, line: &'a str, rest: &'a str) -> Option<usize> {
         let text = line.trim();
         if text.is_empty() {
-            self.out.push('\n');
+            // What went leaves blank lines behind. Without tags, they may belong to indented code.
+            if !self.dialect.jsx || !self.out.ends_with("\n\n") {
+                self.out.push('\n');
+            }
             return Some(line.len());
         }
-        if self.dialect.jsx && self.nests.is_empty() {
+        let is_module = ["import", "export"].iter().any(|word| line.starts_with(word));
+        if self.dialect.jsx && is_module && self.nests.is_empty() && self.unclosed <= MAX_UNCLOSED {
             if let Some(len) = jsx::module(rest) {
-                self.partials.extend(rest.get(..len).and_then(jsx::partial));
+                let statement = rest.get(..len).unwrap_or_default();
+                self.partials.extend(jsx::partial(statement));
+                self.texts.extend(jsx::constant(statement));
                 return Some(len);
             }
+            self.unclosed += 1;
         }
         self.enter(line);
         if let Some(fence) = fence(line) {
@@ -285,8 +296,8 @@ impl<'a, 'f> Reader<'a, 'f> {
                 return Some(end + rest.get(end..)?.find('\n').map_or(rest.len() - end, |newline| newline + 1));
             }
         }
+        let column = self.column(indentation(line));
         let title = admonition(text).or_else(|| self.indented_title(line, text))?;
-        let column = self.column(indentation(line)).min(self.nests.last().map_or(usize::MAX, |nest| nest.to));
         self.paragraph(&title, column);
         Some(line.len())
     }
@@ -477,9 +488,9 @@ impl<'a, 'f> Reader<'a, 'f> {
             let comment = comment.trim_end_matches("*/").trim();
             // Docusaurus writes the id of a heading so, where braces would be an expression.
             if comment.starts_with('#') && !comment.contains(char::is_whitespace) && line.text.trim().starts_with('#') {
-                line.text.push_str(&format!("{{{comment}}}"));
+                line.add(format_args!("{{{comment}}}"));
             }
-        } else if let Some(text) = jsx::literal(rest.get(1..len - 1).unwrap_or_default()) {
+        } else if let Some(text) = jsx::literal(inside).or_else(|| self.texts.get(inside).copied()) {
             line.text.push_str(text);
         } else if !self.dialect.expressions {
             // Its braces will be looked into again.
@@ -531,11 +542,11 @@ impl<'a, 'f> Reader<'a, 'f> {
         match tag.name {
             "img" => {
                 if let Some((alt, src)) = tag.any(&["alt"]).zip(tag.any(&["src"])) {
-                    line.text.push_str(&format!("![{alt}]({src})"));
+                    line.add(format_args!("![{alt}]({src})"));
                 }
             }
             "a" => line.open_link(tag, after, &mut self.links),
-            name if KEPT.contains(&name) && tag.computed => line.text.push_str(&format!("<{name}>")),
+            name if KEPT.contains(&name) && tag.has_computed() => line.add(format_args!("<{name}>")),
             name if KEPT.contains(&name) => line.text.push_str(raw),
             _ => {}
         }
@@ -548,7 +559,8 @@ impl<'a, 'f> Reader<'a, 'f> {
             line.included.push(text);
             return;
         }
-        if let Some(code) = tag.any(&["code"]).filter(|_| tag.is_empty) {
+        let named = || tag.computed("code").and_then(|name| self.texts.get(name).copied());
+        if let Some(code) = tag.any(&["code"]).or_else(named).filter(|_| tag.is_empty) {
             line.code.push(format!(
                 "````{}\n{}\n````\n",
                 tag.any(&["lang"]).unwrap_or_default(),
@@ -568,12 +580,12 @@ impl<'a, 'f> Reader<'a, 'f> {
             line.text.push_str(description.as_deref().unwrap_or_default());
         } else if tag.is_empty {
             match (label, target) {
-                (Some(label), Some(target)) => line.text.push_str(&format!("[{label}]({target})")),
+                (Some(label), Some(target)) => line.add(format_args!("[{label}]({target})")),
                 (label, _) => line.text.push_str(label.as_deref().unwrap_or_default()),
             }
         } else {
             if let Some(label) = label {
-                line.text.push_str(&format!("**{label}** "));
+                line.add(format_args!("**{label}** "));
             }
             line.open_link(tag, after, &mut self.links);
         }
@@ -582,7 +594,10 @@ impl<'a, 'f> Reader<'a, 'f> {
     /// `{{< name "words" >}}` of Hugo. The tag goes, but for its words; a reference is its target.
     fn shortcode(&mut self, line: &mut Line, rest: &str) -> bool {
         let close = if rest.starts_with("{{<") { ">}}" } else { "%}}" };
-        let Some(end) = rest.find(close).filter(|_| self.unclosed <= MAX_UNCLOSED) else {
+        if self.unclosed > MAX_UNCLOSED {
+            return false;
+        }
+        let Some(end) = rest.find(close) else {
             self.unclosed += 1;
             return false;
         };
@@ -590,7 +605,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         self.at += end + close.len();
         if let Some(shown) = inside.strip_prefix("/*") {
             // A page about Hugo shows a shortcode.
-            line.text.push_str(&format!(
+            line.add(format_args!(
                 "{} {} {close}",
                 &rest.get(..3).unwrap_or_default(),
                 shown.trim_end_matches("*/").trim()
@@ -601,7 +616,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         match name {
             "ref" | "relref" => line.text.push_str(arguments.trim().trim_matches(['"', '`'])),
             "highlight" => {
-                line.text.push_str(&format!("```{}", arguments.split_whitespace().next().unwrap_or_default()))
+                line.add(format_args!("```{}", arguments.split_whitespace().next().unwrap_or_default()));
             }
             "/highlight" => line.text.push_str("```"),
             _ if name.starts_with('/') => {}
@@ -637,7 +652,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         if let Some(id) = list.split_whitespace().find(|word| word.starts_with('#'))
             && line.text.trim_start().starts_with('#')
         {
-            line.text.push_str(&format!("{{{id}}}"));
+            line.add(format_args!("{{{id}}}"));
         }
         self.at += end + 1;
         true
@@ -759,13 +774,16 @@ struct Line {
 }
 
 impl Line {
+    fn add(&mut self, words: std::fmt::Arguments<'_>) {
+        let _ = self.text.write_fmt(words);
+    }
+
     /// A link whose text stands between tags on the same line.
     fn open_link(&mut self, tag: &Tag<'_>, after: &str, links: &mut Vec<String>) {
         let target = tag.any(TARGETS).filter(|target| !target.contains(char::is_whitespace));
         let ends_here = || {
-            let line = after.split('\n').next().unwrap_or_default();
-            let near = line.get(..line.floor_char_boundary(MAX_LINK_TEXT)).unwrap_or_default();
-            near.contains(&format!("</{}", tag.name))
+            let near = after.get(..after.floor_char_boundary(MAX_LINK_TEXT)).unwrap_or_default();
+            near.split('\n').next().is_some_and(|line| line.contains(&format!("</{}", tag.name)))
         };
         if let Some(target) = target.filter(|_| !tag.is_empty && ends_here()) {
             self.text.push('[');
@@ -873,4 +891,151 @@ fn lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 fn capitalised(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(path: &str, generator: Generator, source: &str) -> String {
+        let files = |path: &str| match path {
+            "parts/_p.mdx" => Some("---\ntitle: P\n---\nimport Q from '../_q.mdx'\n\npart <Q />\n".to_owned()),
+            "_q.mdx" => Some("import P from './parts/_p.mdx'\n\n<P />inner\n".to_owned()),
+            "docs/x.md" => Some("a\n<!-- --8<-- [start:one] -->\nb\n<!-- --8<-- [end:one] -->\nc\n".to_owned()),
+            "x.rs" => Some("// ANCHOR: one\nfn one() {}\n// ANCHOR_END: one\nfn two() {}\n".to_owned()),
+            _ => None,
+        };
+        plain(source, path, Dialect::of(path, generator), &files).into_owned()
+    }
+
+    fn check(path: &str, generator: Generator, cases: &[(&str, &str)]) {
+        for (source, expected) in cases {
+            let mut found = read(path, generator, source);
+            while found.contains("\n\n\n") {
+                found = found.replace("\n\n\n", "\n\n");
+            }
+            assert_eq!(found.trim_matches('\n'), *expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn of_mdx_the_words_stay_and_the_layout_goes() {
+        check(
+            "a.mdx",
+            Generator::Docusaurus,
+            &[
+                ("import { Tabs } from '@theme/Tabs';\nimport {\n  A,\n  B,\n} from \"x\"\n\n# T\n", "# T"),
+                ("export const a = {\n  b: '}',\n};\n\ntext {a.b} and {'words'}{\" \"}here", "text  and words here"),
+                ("import the module, then export it", "import the module, then export it"),
+                ("export const code = `let a;`;\n\n<CodeBlock code={code} lang=\"js\" />", "````js\nlet a;\n````"),
+                ("a {/* gone */}b\n\n{/*\n\ngone\n*/}\n\n## H {/* #own */}", "a b\n\n## H {#own}"),
+                ("## H {#own}", "## H {#own}"),
+                (
+                    "<Tabs>\n  <TabItem value=\"a\" label=\"On A\">\n\n    Text.\n\n    ```js\n      if (a < b) { <C /> }\n    ```\n  </TabItem>\n</Tabs>\nafter",
+                    "**On A**\n\nText.\n\n```js\n  if (a < b) { <C /> }\n```\n\nafter",
+                ),
+                (
+                    "1. One\n\n    <Note title=\"N\">\n    inside\n    </Note>\n\n2. Two",
+                    "1. One\n\n    **N**\n\n    inside\n\n2. Two",
+                ),
+                ("<Card title=\"X\" href=\"/x\" icon=\"y\">\n  About x.\n</Card>", "**[X](/x)**\n\nAbout x."),
+                (
+                    "See <Link to=\"/x\">the *page*</Link>, <Badge text=\"new\" /> and <Icon name=\"star\" />.",
+                    "See [the *page*](/x), new and .",
+                ),
+                (
+                    "<ParamField path=\"id\" type=\"string\">\n  Its name.\n</ParamField>",
+                    "**`id` (string)**\n\nIts name.",
+                ),
+                (
+                    "<div style={{a: 1}}><p className=\"b\">text</p><br/></div>\n<img alt=\"I\" src=\"i.png\" />",
+                    "text<br/>\n![I](i.png)",
+                ),
+                ("<>a</> `<B>{c}` 1 < 2 <https://x.dev> {open", "a `<B>{c}` 1 < 2 <https://x.dev> {open"),
+                ("````mdx-code-block\n<A>\ntext\n</A>\n````", "<A>\ntext\n</A>"),
+                ("$x^{2}$ is \\{kept}", "$x^$ is \\{kept}"),
+            ],
+        );
+        check("a.md", Generator::Docusaurus, &[("Use {name} in <Tabs>it</Tabs>.", "Use {name} in it.")]);
+        check("a.md", Generator::Plain, &[("Use {name} in <Tabs>it</Tabs>.", "Use {name} in <Tabs>it</Tabs>.")]);
+    }
+
+    #[test]
+    fn partials_are_taken_in_once_and_never_inside_themselves() {
+        let page =
+            "import P from './parts/_p.mdx';\nimport X from './missing.mdx';\n\n# T\n\n<P />\n\n<X title=\"kept\" />\n";
+        check("a.mdx", Generator::Docusaurus, &[(page, "# T\n\npart\n\ninner\n\n**kept**")]);
+    }
+
+    #[test]
+    fn admonitions_tabs_and_shortcodes_keep_their_titles() {
+        check(
+            "a.md",
+            Generator::Plain,
+            &[
+                (":::note[Mind *this*]\ntext\n:::\nmore", "**Mind *this***\n\ntext\n\nmore"),
+                ("::: tip\ntext\n:::\n\n::: details Look {open}\nx\n:::", "**Tip**\n\ntext\n\n**Look**\n\nx"),
+                ("::: code-group\n```js [a]\n:::\n```\n:::", "```js [a]\n:::\n```"),
+                (
+                    "!!! note \"T\"\n    in\n\n        code\n\n    === \"Tab\"\n        deep\n\nout",
+                    "**T**\n\nin\n\n    code\n\n**Tab**\n\ndeep\n\nout",
+                ),
+                (
+                    "??? warning\n    ```py\n    if x:\n        y\n    ```\nout",
+                    "**Warning**\n\n```py\nif x:\n    y\n```\n\nout",
+                ),
+                ("Why !!! note? === \"no\"", "Why !!! note? === \"no\""),
+                (
+                    "{{< tab \"Linux\" >}}\ntext\n{{% /tab %}} [a]({{< ref \"/b.md\" >}}) {{< figure src=\"x\" >}}",
+                    "**Linux**\n\ntext\n[a](/b.md)",
+                ),
+                ("<script setup>\nlet a\n\nlet b\n</script>\n\n# T", "# T"),
+            ],
+        );
+    }
+
+    #[test]
+    fn snippets_are_taken_in_in_the_notation_of_each_generator() {
+        check(
+            "g/a.md",
+            Generator::MkDocs,
+            &[
+                (
+                    "--8<-- \"docs/x.md:one\"\n\n```\n--8<-- \"docs/x.md:1:1\"\n```\n--8<-- \"missing.md\"",
+                    "b\n\n```\na\n```",
+                ),
+                ("## H { #own .x }\n[a](b){ .button } {: .y }and {x}", "## H {#own}\n[a](b) and {x}"),
+            ],
+        );
+        check(
+            "a.md",
+            Generator::MdBook,
+            &[("```rust\n{{#include x.rs:one}}\n```\n{{#title T}}", "```rust\nfn one() {}\n```")],
+        );
+        check(
+            "g/a.md",
+            Generator::VitePress,
+            &[("<<< @/x.rs{2}", "````rs\n// ANCHOR: one\nfn one() {}\n// ANCHOR_END: one\nfn two() {}\n````")],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_fails_and_code_survives_byte_for_byte(
+            before in "([a-z ]{0,8}|[<>{}/`:!=\"'\n\\\\#*-]|<A b=\"c\">|</A>|\\{/\\*|:::n\n|!!! n\n){0,30}",
+            code in "([a-z<>{}/:!=\"' \t\n-]){0,60}",
+        ) {
+            for generator in Generator::ALL {
+                for path in ["a.md", "a.mdx"] {
+                    read(path, *generator, &before);
+                    let page = format!("# T\n\n<A title=\"x\">\n\n~~~~js\n{code}\n~~~~\n\n</A>\n\n{before}");
+                    let found = read(path, *generator, &page);
+                    let fence = format!("~~~~js\n{code}\n~~~~\n");
+                    prop_assert!(found.contains(&fence) || code.contains("--8<--"), "{found}");
+                }
+            }
+        }
+    }
 }

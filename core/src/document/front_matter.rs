@@ -7,6 +7,10 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use super::DocumentError;
 use super::site::Generator;
 
+/// The YAML parser takes time for every bracket that is open, at every word: a few thousand would
+/// keep it busy for minutes.
+const MAX_NESTED: usize = 100;
+
 /// The fields that docent reads. Others belong to other programs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -27,12 +31,12 @@ pub(super) struct FrontMatter {
     url: Loose,
     #[serde(deserialize_with = "scalar")]
     pub(super) description: String,
-    #[serde(deserialize_with = "scalar")]
-    pub(super) lang: String,
+    #[serde(deserialize_with = "loose")]
+    lang: Loose,
     #[serde(deserialize_with = "scalar")]
     pub(super) version: String,
-    #[serde(deserialize_with = "scalar")]
-    pub(super) product: String,
+    #[serde(deserialize_with = "loose")]
+    product: Loose,
     #[serde(deserialize_with = "loose")]
     draft: Loose,
     #[serde(deserialize_with = "loose")]
@@ -94,6 +98,11 @@ impl FrontMatter {
     /// Starlight's start page greets with words that stand nowhere else.
     pub(super) fn tagline(&self) -> &str {
         self.hero.value_of("tagline")
+    }
+
+    /// Language and product; a list of them belongs to another program.
+    pub(super) fn lang_and_product(&mut self) -> (String, String) {
+        (std::mem::take(&mut self.lang.scalar), std::mem::take(&mut self.product.scalar))
     }
 
     /// Docusaurus's name of the page.
@@ -239,6 +248,9 @@ pub(super) fn split(source: &str, generator: Generator) -> Result<(FrontMatter, 
     let error = |line, reason: String| DocumentError::FrontMatter { line, reason };
     let end = if generator == Generator::MkDocs { "..." } else { "---" };
     if let Some((yaml, body)) = fenced(source, "---", end) {
+        if is_nested(yaml, MAX_NESTED) {
+            return Err(error(2, format!("brackets inside brackets, more than {MAX_NESTED} deep")));
+        }
         let front = yaml_serde::from_str::<Option<FrontMatter>>(yaml);
         return front.map(|front| (front.unwrap_or_default(), body)).or_else(|e| {
             // Two rules with words between them are no front matter.
@@ -288,7 +300,7 @@ fn multimarkdown(source: &str) -> (FrontMatter, &str) {
                 let field = match key.trim().to_ascii_lowercase().as_str() {
                     "title" => &mut front.title,
                     "description" | "summary" => &mut front.description,
-                    "lang" => &mut front.lang,
+                    "lang" => &mut front.lang.scalar,
                     "version" => &mut front.version,
                     _ => &mut String::new(),
                 };
@@ -303,6 +315,19 @@ fn multimarkdown(source: &str) -> (FrontMatter, &str) {
         at += line.len();
     }
     if found { (front, source.get(at..).unwrap_or_default()) } else { (front, source) }
+}
+
+/// Whether more brackets are open at a time. Those in texts count too, so it is no exact measure.
+pub(super) fn is_nested(yaml: &str, most: usize) -> bool {
+    let mut open = 0_usize;
+    yaml.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > most
+    })
 }
 
 /// Without the place, which the parser counts from another line.

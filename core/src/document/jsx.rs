@@ -15,8 +15,8 @@ pub(super) struct Tag<'a> {
     pub(super) is_empty: bool,
     /// Attributes whose value is text as it stands there.
     attributes: Vec<(&'a str, &'a str)>,
-    /// Whether there are values in braces.
-    pub(super) computed: bool,
+    /// Attributes whose value is an expression.
+    computed: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Tag<'a> {
@@ -65,10 +65,11 @@ impl<'a> Tag<'a> {
                 Some(after)
             }
             '{' => {
-                self.computed = true;
                 let len = braces(value)?;
-                if let Some(text) = literal(value.get(1..len - 1)?) {
-                    self.attributes.push((name, text));
+                let inside = value.get(1..len - 1)?.trim();
+                match literal(inside) {
+                    Some(text) => self.attributes.push((name, text)),
+                    None => self.computed.push((name, inside)),
                 }
                 value.get(len..)
             }
@@ -84,6 +85,16 @@ impl<'a> Tag<'a> {
     pub(super) fn any(&self, names: &[&str]) -> Option<&'a str> {
         let value = |name: &&str| self.attributes.iter().find_map(|(own, value)| (own == name).then_some(*value));
         names.iter().filter_map(value).find(|value| !value.trim().is_empty())
+    }
+
+    /// The expression that an attribute is.
+    pub(super) fn computed(&self, name: &str) -> Option<&'a str> {
+        self.computed.iter().find_map(|(own, value)| (*own == name).then_some(*value))
+    }
+
+    /// Whether an attribute is an expression.
+    pub(super) fn has_computed(&self) -> bool {
+        !self.computed.is_empty()
     }
 
     /// Whether it is an element of HTML, and no component.
@@ -199,6 +210,12 @@ fn names_a_module(statement: &str) -> bool {
     quoted
         && (statement.contains("from")
             || statement.get(6..).is_some_and(|rest| rest.trim_start().starts_with(['"', '\''])))
+}
+
+/// Name and text of `export const name = "text"`.
+pub(super) fn constant(statement: &str) -> Option<(&str, &str)> {
+    let (name, value) = statement.strip_prefix("export const ")?.split_once('=')?;
+    Some((name.trim(), literal(value.trim().trim_end_matches(';'))?))
 }
 
 /// Name and file of `import Name from './file.mdx'`.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use yaml_serde::{Mapping, Value};
 
+use super::front_matter::is_nested;
 use super::{Document, DocumentError, Page, Site, finished, unix_lines};
 use crate::anchors::Anchors;
 use crate::markdown;
@@ -18,6 +19,8 @@ const MAX_DEPTH: usize = 4;
 const MAX_FIELDS: usize = 60;
 /// References to references that are followed, at most.
 const MAX_REFERENCES: usize = 16;
+/// Brackets inside brackets in YAML, with which its parser gets slow. Texts have some that nobody closes.
+const MAX_NESTED: usize = 2_000;
 const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// What a YAML or JSON file describes.
@@ -53,6 +56,8 @@ pub fn read(path: &str, source: &str, site: &Site) -> Result<Vec<(String, Page)>
     };
     let root: Value = if source.trim_start().starts_with('{') {
         serde_json::from_str(&source).map_err(|e| error(Some(e.line()), &e))?
+    } else if is_nested(&source, MAX_NESTED) {
+        return Err(error(None, &"too many brackets inside brackets"));
     } else {
         yaml_serde::from_str(&source).map_err(|e| error(e.location().map(|at| at.line()), &e))?
     };
@@ -168,12 +173,9 @@ impl<'a> Api<'a> {
             let schema = parameter.get("schema").or_else(|| table(parameter.get("content")).next()?.1.get("schema"));
             let mut kind = schema.map(|schema| self.kind(schema, 0)).unwrap_or_default();
             kind.push_str(if flag(parameter, "required") { ", required" } else { "" });
-            let words = [
-                text(parameter, "description").to_owned(),
-                schema.map(|schema| self.limits(schema)).unwrap_or_default(),
-            ];
-            let row =
-                [format!("`{}`", text(parameter, "name")), text(parameter, "in").to_owned(), kind, words.join(" ")];
+            let limits = schema.map(|schema| self.limits(schema)).unwrap_or_default();
+            let words = sentences(text(parameter, "description"), &limits);
+            let row = [format!("`{}`", text(parameter, "name")), text(parameter, "in").to_owned(), kind, words];
             rows.push_str(&table_row(&row));
         }
         rows
@@ -260,7 +262,7 @@ impl<'a> Api<'a> {
             }
             let mut kind = self.kind(property, 0);
             kind.push_str(if required.contains(own.as_str()) { ", required" } else { "" });
-            let words = [text(self.resolved(property), "description"), &self.limits(property)].join(" ");
+            let words = sentences(text(self.resolved(property), "description"), &self.limits(property));
             fields.push(Field { name: name.clone(), kind, text: words });
             self.collect(property, &name, depth + 1, open, fields);
         }
@@ -280,6 +282,9 @@ impl<'a> Api<'a> {
             if !kinds.is_empty() {
                 return kinds.join(" or ");
             }
+        }
+        if let (Some(part), None) = (list(schema.get("allOf")).next(), name) {
+            return self.kind(part, depth + 1);
         }
         let types = schema.get("type");
         let kinds: Vec<&str> =
@@ -353,7 +358,7 @@ impl<'a> Api<'a> {
             let kind = scalar(kind);
             let first = || Some(self.resolved(table(media.get("examples")).next()?.1).get("value")?.clone());
             let given = media.get("example").cloned().or_else(first);
-            let body = given.or_else(|| Some(self.sample(media.get("schema")?, 0)));
+            let body = given.or_else(|| Some(self.sample(media.get("schema")?, 0, &mut { MAX_FIELDS })));
             let _ = write!(command, " \\\n  -H 'Content-Type: {kind}'");
             if let Some(json) =
                 body.filter(|_| kind.contains("json")).and_then(|body| serde_json::to_string(&body).ok())
@@ -364,8 +369,10 @@ impl<'a> Api<'a> {
         format!("**Example request**\n\n```sh\n{command}\n```")
     }
 
-    /// A value that the schema allows, with the required fields only when there are any.
-    fn sample(&self, schema: &'a Value, depth: usize) -> Value {
+    /// A value that the schema allows, with the required fields only when there are any. `left`: how many
+    /// more values it may have.
+    fn sample(&self, schema: &'a Value, depth: usize, left: &mut usize) -> Value {
+        *left = left.saturating_sub(1);
         let schema = self.resolved(schema);
         let first = |key: &str| list(schema.get(key)).next().cloned();
         let given =
@@ -374,10 +381,10 @@ impl<'a> Api<'a> {
             return value;
         }
         let mut fields = Mapping::new();
-        if depth < MAX_DEPTH {
+        if depth < MAX_DEPTH && *left > 0 {
             let one = ["oneOf", "anyOf"].iter().find_map(|key| list(schema.get(key)).next());
             for part in list(schema.get("allOf")).chain(one) {
-                match self.sample(part, depth + 1) {
+                match self.sample(part, depth + 1, left) {
                     Value::Mapping(more) => fields.extend(more),
                     value if one.is_some() => return value,
                     _ => {}
@@ -386,7 +393,7 @@ impl<'a> Api<'a> {
             let required: BTreeSet<&str> = list(schema.get("required")).filter_map(Value::as_str).collect();
             for (name, property) in table(schema.get("properties")).take(MAX_FIELDS) {
                 if required.is_empty() || required.contains(scalar(name).as_str()) {
-                    fields.insert(name.clone(), self.sample(property, depth + 1));
+                    fields.insert(name.clone(), self.sample(property, depth + 1, left));
                 }
             }
         }
@@ -398,8 +405,8 @@ impl<'a> Api<'a> {
             Some("integer" | "number") => Value::Number(1.into()),
             Some("boolean") => Value::Bool(true),
             Some("array") => {
-                let items = schema.get("items").filter(|_| depth < MAX_DEPTH);
-                Value::Sequence(items.map(|items| self.sample(items, depth + 1)).into_iter().collect())
+                let items = schema.get("items").filter(|_| depth < MAX_DEPTH && *left > 0);
+                Value::Sequence(items.map(|items| self.sample(items, depth + 1, left)).into_iter().collect())
             }
             _ => Value::Mapping(fields),
         }
@@ -457,6 +464,12 @@ fn scalar(value: &Value) -> String {
     }
 }
 
+fn sentences(first: &str, second: &str) -> String {
+    let first = first.trim();
+    let end = if first.is_empty() || second.is_empty() || first.ends_with(['.', '!', '?', ':']) { "" } else { "." };
+    format!("{first}{end} {second}").trim().to_owned()
+}
+
 fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
@@ -464,4 +477,116 @@ fn cell(text: &str) -> String {
 fn table_row(cells: &[String]) -> String {
     let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
     format!("| {} |\n", cells.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::UrlStyle;
+    use crate::document::site::OperationLinks;
+
+    const USERS: &str = r##"openapi: 3.1.0
+info: {title: Users, version: 1.0.0}
+servers: [{url: https://api.x.dev/v1/}]
+security: [{key: []}]
+paths:
+  /users/{id}:
+    parameters:
+      - {name: id, in: path, required: true, schema: {type: string, format: uuid}}
+    get:
+      operationId: getUser
+      tags: [User accounts]
+      summary: Get a user
+      description: See the [guide](../guide.md) | and **more**.
+      parameters:
+        - {name: fields, in: query, schema: {type: array, items: {type: string, enum: [name, mail]}}, description: "What to\n  return"}
+      responses:
+        "200": {description: The user, content: {application/json: {schema: {$ref: "#/components/schemas/User"}}}}
+        "404": {$ref: "#/components/responses/Missing"}
+    patch:
+      deprecated: true
+      requestBody:
+        required: true
+        content: {application/json: {schema: {$ref: "#/components/schemas/User"}}}
+      responses: {}
+    delete: {x-internal: true, responses: {}}
+components:
+  securitySchemes: {key: {type: http, scheme: bearer}}
+  responses: {Missing: {description: No such user}}
+  schemas:
+    User:
+      type: object
+      required: [name]
+      properties:
+        name: {type: [string, "null"], maxLength: 80, description: Full name}
+        address: {allOf: [{$ref: "#/components/schemas/Address"}]}
+        friends: {type: array, items: {$ref: "#/components/schemas/User"}}
+    Address: {type: object, properties: {city: {type: string}}}
+"##;
+
+    fn site() -> Site {
+        Site::new("https://docs.x.dev", UrlStyle::Clean).unwrap()
+    }
+
+    #[test]
+    fn every_operation_is_a_document_with_its_schemas_resolved() {
+        assert_eq!(detect(USERS), Some(Description::OpenApi));
+        let pages = read("api/users.yaml", USERS, &site()).unwrap();
+        let paths: Vec<_> = pages.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["api/users.yaml#get-/users/{id}", "api/users.yaml#patch-/users/{id}", "api/users.yaml#delete-/users/{id}"]
+        );
+        let [(_, Page::Document(get)), (_, Page::Document(patch)), (_, delete)] = pages.as_slice() else {
+            panic!("{pages:?}")
+        };
+        assert_eq!(
+            (get.title.as_str(), get.url.as_str()),
+            ("GET /users/{id} — Get a user", "https://docs.x.dev/api/#operation/getUser")
+        );
+        assert_eq!(
+            get.body,
+            "`GET https://api.x.dev/v1/users/{id}`\n\nGet a user\n\nSee the [guide](https://docs.x.dev/guide) | and **more**.\n\n\
+             **Parameters**\n\n| Name | In | Type | Meaning |\n|---|---|---|---|\n| `id` | path | string (uuid), required |  |\n\
+             | `fields` | query | array of string | What to return |\n\n\
+             **Responses**\n\n- `200`: The user\n\n| Field | Type | Meaning |\n|---|---|---|\n\
+             | `name` | string or null, required | Full name. Longest `80`. |\n| `address` | Address |  |\n| `address.city` | string |  |\n\
+             | `friends` | array of User |  |\n\n\n- `404`: No such user\n\n\
+             **Authentication**: key (HTTP bearer)\n\n\
+             **Example request**\n\n```sh\ncurl -X GET 'https://api.x.dev/v1/users/{id}'\n```\n\n"
+        );
+        assert!(
+            patch.body.contains("**Deprecated.**") && patch.body.contains("-d '{\"name\":\"string\"}'"),
+            "{}",
+            patch.body
+        );
+        assert_eq!(*delete, Page::Skipped("x-internal: true"));
+        let json = serde_json::to_string(&yaml_serde::from_str::<Value>(USERS).unwrap()).unwrap();
+        assert_eq!(read("api/users.yaml", &json, &site()).unwrap(), pages);
+    }
+
+    #[test]
+    fn operations_are_linked_as_the_page_that_shows_them_does() {
+        let url = |links, tag, id| {
+            let site = site().with_operations(links, Some("https://x.dev/reference".to_owned()));
+            site.operation_url("a.json", "get", "/users/{id}", tag, id).replace("https://x.dev/reference#", "")
+        };
+        assert_eq!(url(OperationLinks::Redoc, "My users", "getUser"), "operation/getUser");
+        assert_eq!(url(OperationLinks::Redoc, "My users", ""), "tag/my-users/paths/~1users~1%7Bid%7D/get");
+        assert_eq!(url(OperationLinks::Swagger, "My users", "getUser"), "/My%20users/getUser");
+        assert_eq!(url(OperationLinks::Swagger, "", ""), "/default/get_users__id_");
+        assert_eq!(url(OperationLinks::Scalar, "My users", "getUser"), "tag/my-users/GET/users/%7Bid%7D");
+        assert_eq!(url(OperationLinks::Stoplight, "My users", "getUser"), "/operations/getUser");
+    }
+
+    #[test]
+    fn what_is_no_description_is_told_apart_and_a_broken_one_names_its_line() {
+        assert_eq!(detect("{\"name\": \"x\", \"version\": \"3.1\"}"), None);
+        assert_eq!(detect("# openapi: 3\nname: x\n"), None);
+        assert_eq!(detect("swagger: '2.0'\n"), Some(Description::Swagger));
+        assert_eq!(detect("{ \"info\": {}, \"openapi\" : \"3.0.3\""), Some(Description::OpenApi));
+        let error = read("a.yaml", "openapi: 3.0.0\npaths: [\n", &site()).unwrap_err();
+        assert!(error.to_string().starts_with("line "), "{error}");
+        assert_eq!(read("a.yaml", "openapi: 3.0.0\npaths: {/a: {$ref: '#/paths/~1a'}}\n", &site()), Ok(Vec::new()));
+    }
 }
