@@ -26,13 +26,13 @@ run:
 	@target/debug/docent-local serve --worker worker/build --docs "$(DOCS)" --state .docent/state \
 	  --port $(PORT) --cloud-port $(CLOUD_PORT) \
 	  $(if $(LLM),--llm "$(LLM)") $(if $(MODEL),--model "$(MODEL)") \
-	  -- target/debug/docent ingest "$(DOCS)" --base-url "$(BASE_URL)"
+	  -- target/debug/docent ingest "$(DOCS)" --base-url "$(BASE_URL)" --site plain --create-index
 
 # Lints last: a test that fails is the news to hear first.
 test:
 	@scripts/setup.sh test
 	scripts/build-worker.sh
-	cargo test --workspace --exclude docent-worker
+	cargo test
 	@$(MAKE) --no-print-directory lint
 
 fmt:
@@ -41,7 +41,7 @@ fmt:
 lint:
 	@scripts/setup.sh lint
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --exclude docent-bench --all-targets -- -D warnings
 	scripts/clippy-worker.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --workspace
 
@@ -50,6 +50,7 @@ bench:
 	scripts/build-worker.sh
 	cargo bench -p docent-tests --bench turn --profile dev
 	cargo bench -p docent-local --bench retrieval --profile dev
+	cargo bench -p docent-bench --bench split
 
 clean:
 	rm -rf target worker/build node_modules .docent .wrangler

@@ -3,18 +3,23 @@
 //! [`prepare`] ends when it is known what the answer may cite; a failure until then has an HTTP
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
+use std::pin::pin;
+
+use futures_util::future::try_join;
+
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata};
 use crate::draft::{Draft, Reader, TEXT_ID};
-use crate::embedding::{FINGERPRINT, SPEC};
+use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
+use crate::generation::{self, Live};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{Fault, Host, Ports, Route};
+use crate::ports::{Embed, Fault, Host, Ports, Route, log};
 use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve;
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::Part;
-use crate::vectorize::{Filter, QueryOptions};
+use crate::vectorize::{Filter, Match, QueryOptions};
 use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
 
 /// A question with all that is needed to answer it.
@@ -45,7 +50,8 @@ pub struct Outcome {
     pub error: Option<ApiError>,
 }
 
-/// Everything up to the first word: session, index, search.
+/// Everything up to the first word: session, generation, search. Which generation is live is read
+/// while the question is embedded, so that knowing it takes no time of its own.
 ///
 /// # Errors
 /// What the client is told, with its status; the log has the reason.
@@ -58,10 +64,15 @@ pub async fn prepare<P: Ports>(
     let asked_at = ports.now_ms();
     let models = offered(settings, ask.model.as_deref())?;
     let session = open_session(ports, settings, ask.session.as_deref())?;
-    let readable = check_index(ports, &trace_id).await?;
-    let (history, remembered) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
-    let queries = retrieve::queries(&ask.message, &history);
-    let passages = search(ports, settings, &queries, ask.filter, ask.page.as_deref(), &trace_id).await?;
+    let understood = async {
+        let (history, memory) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
+        let vectors = embed(ports, settings, &retrieve::queries(&ask.message, &history), &trace_id).await?;
+        Ok((history, memory, vectors))
+    };
+    let (live, (history, memory, vectors)) =
+        try_join(pin!(generation::live(ports, &trace_id)), pin!(understood)).await?;
+    let lists = search(ports, settings, &live, &vectors, ask.filter, &trace_id).await?;
+    let passages = retrieve::fuse(lists, ask.page.as_deref(), settings.top_k);
     let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
     Ok(Prepared {
         trace_id,
@@ -72,7 +83,7 @@ pub async fn prepare<P: Ports>(
         asked_at,
         models,
         history,
-        memory: if readable && remembered { Memory::Kept } else { Memory::Unavailable },
+        memory,
         sources: passages.iter().map(retrieve::source).collect(),
         passages,
     })
@@ -159,77 +170,56 @@ pub fn bad_session() -> ApiError {
     ApiError::new(Code::BadSession, "this conversation is unknown or has expired: ask again without a session")
 }
 
-/// Refuses to search an index by another spec than it was made with. `false` when the store could
-/// not be read: the search itself does not need it.
-async fn check_index(ports: &impl Ports, trace_id: &str) -> Result<bool, ApiError> {
-    match ports.index().await {
-        Ok(record) => match index_problem(record.as_ref()) {
-            None => Ok(true),
-            Some(problem) => Err(ApiError::new(Code::NotReady, problem)),
-        },
-        Err(fault @ Fault::NoBinding(_)) => Err(policy::tell(&fault, 0)),
-        Err(fault) => {
-            log(ports, trace_id, "read index record", &fault);
-            Ok(false)
-        }
-    }
-}
-
-/// What is wrong with the live index, and what to do; `None` when it can be searched.
-pub fn index_problem(record: Option<&crate::embedding::IndexRecord>) -> Option<String> {
-    match record {
-        None => Some("nothing has been ingested yet: run `docent ingest`".to_owned()),
-        Some(record) if record.spec != *FINGERPRINT => Some(format!(
-            "the index was made by embedding spec {}, this Worker searches by {}: \
-             run `docent ingest` of the Worker's version",
-            record.spec, *FINGERPRINT
-        )),
-        Some(record) if record.chunks == 0 => Some("the index is empty: run `docent ingest`".to_owned()),
-        Some(_) => None,
-    }
-}
-
-/// The turns of before. `false` when the store failed: then the answer knows none.
+/// The turns of before. When the store fails, the answer knows none.
 async fn recall(
     ports: &impl Ports,
     settings: &Settings,
     session: &str,
     existing: bool,
     trace_id: &str,
-) -> (Vec<Exchange>, bool) {
+) -> (Vec<Exchange>, Memory) {
     if !existing || settings.history_turns == 0 {
-        return (Vec::new(), true);
+        return (Vec::new(), Memory::Kept);
     }
     match ports.turns(session, settings.history_turns).await {
-        Ok(turns) => (session::memory(&turns, settings.history_turns, settings.history_tokens), true),
+        Ok(turns) => (session::memory(&turns, settings.history_turns, settings.history_tokens), Memory::Kept),
         Err(fault) => {
             log(ports, trace_id, "read turns", &fault);
-            (Vec::new(), false)
+            (Vec::new(), Memory::Unavailable)
         }
     }
 }
 
-/// Embeds the queries in one call, searches them side by side, fuses what they find.
-async fn search<P: Ports>(
+/// Embeds the queries in one call.
+async fn embed<P: Ports>(
     ports: &P,
     settings: &Settings,
     queries: &[String],
-    filter: Filter,
-    page: Option<&str>,
     trace_id: &str,
-) -> Result<Vec<Passage>, ApiError> {
+) -> Result<Vec<<P as Embed>::Vector>, ApiError> {
     let texts: Vec<String> = queries.iter().map(|query| format!("{}{query}", SPEC.query_instruction)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let embed = async |route: Route<'_>| ports.embed(&texts, route).await;
-    let vectors = persist(ports, route(settings), trace_id, "embed", embed).await?;
+    persist(ports, route(settings), trace_id, "embed", embed).await
+}
+
+/// What the live generation holds nearest to each vector, searched side by side.
+async fn search<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    live: &Live,
+    vectors: &[<P as Embed>::Vector],
+    filter: Filter,
+    trace_id: &str,
+) -> Result<Vec<Vec<Match>>, ApiError> {
     let options = QueryOptions {
-        top_k: settings.top_k,
-        return_metadata: "all".to_owned(),
-        filter: Some(filter).filter(|filter| !filter.is_empty()),
+        top_k: retrieve::breadth(settings.top_k, live.record.retired),
+        return_metadata: "all",
+        filter: filter.up_to(live.record.generation),
     };
-    let find = async |_: Route<'_>| ports.search(&vectors, &options).await;
+    let find = async |_: Route<'_>| ports.search(vectors, &options).await;
     let lists = persist(ports, Route::Direct, trace_id, "search", find).await?;
-    Ok(retrieve::fuse(lists, page, settings.top_k))
+    Ok(retrieve::live(lists, &live.retired, settings.top_k))
 }
 
 fn route(settings: &Settings) -> Route<'_> {
@@ -263,11 +253,6 @@ async fn pause(ports: &impl Host, retries: &mut u32) {
     // The clock's lower bits are chance enough to keep Workers from retrying in step.
     ports.sleep(policy::backoff_ms(*retries, ports.now_ms())).await;
     *retries += 1;
-}
-
-fn log(ports: &impl Host, trace_id: &str, what: &str, fault: &Fault) {
-    let line = serde_json::json!({"level": "error", "trace_id": trace_id, "step": what, "fault": fault.to_string()});
-    ports.log(&line.to_string());
 }
 
 fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {

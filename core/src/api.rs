@@ -295,8 +295,10 @@ pub struct Health {
     pub version: &'static str,
     /// Embedding spec that this Worker searches by.
     pub spec: String,
-    /// The live index, if one can be read.
+    /// The live generation of the index, if it can be read.
     pub index: Option<crate::embedding::IndexRecord>,
+    /// Where it was read.
+    pub index_from: Option<crate::generation::Store>,
     /// Bindings that are there.
     pub bindings: Bindings,
     /// In words: what is wrong and what to do. Empty when the bot is ready.
@@ -304,6 +306,7 @@ pub struct Health {
 }
 
 /// Which bindings a Worker has.
+#[allow(clippy::struct_excessive_bools)] // each is a yes or no of its own
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub struct Bindings {
@@ -313,6 +316,8 @@ pub struct Bindings {
     pub index: bool,
     /// KV.
     pub sessions: bool,
+    /// D1; optional.
+    pub content: bool,
 }
 
 #[cfg(test)]

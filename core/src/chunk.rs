@@ -4,7 +4,8 @@
 //! neighbours together. It never needs another chunk to be read: code stays fenced, tables keep
 //! their header, links are whole, and title and headings are embedded with it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -77,9 +78,9 @@ fn fitting<'a>(words: impl Iterator<Item = &'a &'a str>, room: usize) -> usize {
 
 /// Cuts a document. A document without text has no chunks.
 pub fn chunks(document: &Document, spec: &Spec) -> Vec<Chunk> {
-    let sections = markdown::sections(&document.body);
+    let sections = markdown::sections(&document.body, document.anchors);
     let drafts = sections.iter().flat_map(|section| Draft::of_section(document, section, spec));
-    let mut seen = BTreeMap::new();
+    let mut seen = HashMap::new();
     let numbered = (0..).zip(merged(drafts));
     numbered.map(|(ordinal, draft)| draft.into_chunk(ordinal, spec, &mut seen)).collect()
 }
@@ -87,7 +88,7 @@ pub fn chunks(document: &Document, spec: &Spec) -> Vec<Chunk> {
 /// A chunk that may still grow.
 struct Draft {
     metadata: Metadata,
-    trail: Vec<String>,
+    trail: Vec<Rc<str>>,
     prefix_tokens: usize,
     /// What the text takes up so far, and at most.
     used: Room,
@@ -115,16 +116,16 @@ impl Draft {
     }
 
     fn empty(document: &Document, section: &Section, spec: &Spec) -> Self {
-        let trail: Vec<String> = match section.trail.split_first() {
-            Some((first, rest)) if *first == document.title => rest.to_vec(),
-            _ => section.trail.clone(),
+        let trail = match section.trail.split_first() {
+            Some((first, rest)) if **first == *document.title => rest,
+            _ => &section.trail,
         };
         let anchor = section.heading.as_ref().map(|heading| heading.anchor.clone()).unwrap_or_default();
         let metadata = Metadata {
             text: String::new(),
             url: document.url.clone(),
             title: shortened(&document.title),
-            heading: shortened_trail(&trail),
+            heading: shortened_trail(trail),
             anchor: if json_bytes(&anchor) <= MAX_ANCHOR_BYTES { anchor } else { String::new() },
             path: document.path.clone(),
             ordinal: u32::MAX,
@@ -139,7 +140,7 @@ impl Draft {
             tokens: spec.max_tokens.saturating_sub(SPECIAL_TOKENS + prefix_tokens),
             bytes: MAX_METADATA_BYTES.saturating_sub(fixed),
         };
-        Self { metadata, trail, prefix_tokens, used: Room { tokens: 0, bytes: 0 }, room }
+        Self { metadata, trail: trail.to_vec(), prefix_tokens, used: Room { tokens: 0, bytes: 0 }, room }
     }
 
     /// Deals the pieces out to as few chunks as hold them, all about equally full: a page's last
@@ -179,15 +180,20 @@ impl Draft {
         self.used = Room { tokens: self.used.tokens + tokens, bytes: self.used.bytes + bytes + json_bytes(glue) };
     }
 
-    fn into_chunk(self, ordinal: u32, spec: &Spec, seen: &mut BTreeMap<String, u32>) -> Chunk {
+    /// `seen` counts the chunks that would have the same id.
+    fn into_chunk(self, ordinal: u32, spec: &Spec, seen: &mut HashMap<String, u32>) -> Chunk {
         let mut metadata = Metadata { ordinal: 0, generation: 0, ..self.metadata };
         let content = serde_json::to_string(&metadata).unwrap_or_default();
-        let equals = seen.entry(content.clone()).or_default();
-        let hash = Sha256::digest(format!("{}\n{equals}\n{content}", spec.fingerprint()));
+        let id = |equals: u32| {
+            let mut id = hex(&Sha256::digest(format!("{}\n{equals}\n{content}", spec.fingerprint())));
+            id.truncate(32);
+            id
+        };
+        let first = id(0);
+        let equals = seen.entry(first.clone()).or_default();
+        let id = if *equals == 0 { first } else { id(*equals) };
         *equals += 1;
         metadata.ordinal = ordinal;
-        let mut id = hex(&hash);
-        id.truncate(32);
         Chunk { id, tokens: SPECIAL_TOKENS + self.prefix_tokens + self.used.tokens, metadata }
     }
 }
@@ -215,8 +221,9 @@ fn merged(drafts: impl Iterator<Item = Draft>) -> Vec<Draft> {
     merged
 }
 
+/// Looks at the length first: a long title comes by once for every section.
 fn shortened(label: &str) -> String {
-    if json_bytes(label) <= MAX_LABEL_BYTES {
+    if label.len() <= MAX_LABEL_BYTES && json_bytes(label) <= MAX_LABEL_BYTES {
         return label.to_owned();
     }
     let mut room = MAX_LABEL_BYTES - "…".len();
@@ -231,15 +238,16 @@ fn shortened(label: &str) -> String {
 }
 
 /// The innermost headings say most: the outermost go first.
-fn shortened_trail(trail: &[String]) -> String {
-    let mut trail = trail;
-    while let [_, inner @ ..] = trail
-        && !inner.is_empty()
-        && json_bytes(&trail.join(TRAIL_SEPARATOR)) > MAX_LABEL_BYTES
-    {
-        trail = inner;
+fn shortened_trail(trail: &[Rc<str>]) -> String {
+    match trail {
+        [] => String::new(),
+        [innermost] => shortened(innermost),
+        [_, inner @ ..] => {
+            let fits = trail.iter().map(|heading| heading.len()).sum::<usize>() <= MAX_LABEL_BYTES;
+            let whole = if fits { trail.join(TRAIL_SEPARATOR) } else { String::new() };
+            if fits && json_bytes(&whole) <= MAX_LABEL_BYTES { whole } else { shortened_trail(inner) }
+        }
     }
-    shortened(&trail.join(TRAIL_SEPARATOR))
 }
 
 #[cfg(test)]

@@ -1,29 +1,40 @@
-//! A Markdown file to a document: front matter, title, and its address on the site.
+//! A file of documentation to documents: front matter, title, language, and the address on the site.
+//!
+//! The program that makes the site ([`site`]) decides what a file is called there, its configuration
+//! ([`layout`]) adds to that, and what it adds to Markdown becomes plain Markdown.
 
-use std::fmt::Write as _;
+mod dialect;
+mod front_matter;
+mod jsx;
+pub mod layout;
+pub mod openapi;
+pub mod site;
 
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use crate::anchors::Anchors;
+use crate::{html, markdown};
 
-use crate::markdown;
+pub use dialect::Files;
+pub use site::{BadBase, Generator, Labels, OperationLinks, Site, UrlStyle};
 
 /// A page of the documentation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
     /// Path below the folder it was read from, with `/`.
     pub path: String,
-    /// Absolute, without anchor.
+    /// Absolute, without anchor; that of an operation of an API has one.
     pub url: String,
     /// Front matter, else first heading, else file name.
     pub title: String,
     /// From front matter, else empty.
     pub description: String,
-    /// BCP 47 language tag from front matter, else empty.
+    /// BCP 47 language tag from front matter, else of its folder or its source, else empty.
     pub lang: String,
-    /// Product version from front matter, else empty.
+    /// Product version from front matter, else of its folder or its source, else empty.
     pub version: String,
-    /// Product from front matter, else empty.
+    /// Product from front matter, else of its source, else empty.
     pub product: String,
+    /// How the anchors of its headings are made.
+    pub anchors: Anchors,
     /// Markdown without front matter and comments, links made absolute, lines ended by `\n`.
     pub body: String,
 }
@@ -33,7 +44,7 @@ pub struct Document {
 pub enum Page {
     /// To be indexed.
     Document(Document),
-    /// Its author keeps it from search: the name of the front matter field that says so.
+    /// Its author keeps it from search: what says so, as it stands there.
     Skipped(&'static str),
 }
 
@@ -43,6 +54,14 @@ pub enum DocumentError {
     /// Front matter that cannot be read, with the line of the file where it goes wrong.
     #[error("front matter, line {line}: {reason}")]
     FrontMatter {
+        /// Counted from 1 in the file.
+        line: usize,
+        /// The parser's words.
+        reason: String,
+    },
+    /// A description of an API that cannot be read.
+    #[error("line {line}: {reason}")]
+    OpenApi {
         /// Counted from 1 in the file.
         line: usize,
         /// The parser's words.
@@ -66,252 +85,120 @@ pub const MAX_FILTER_BYTES: usize = 64;
 /// Addresses and paths share the metadata of a vector with its text.
 pub const MAX_URL_BYTES: usize = 2_048;
 
-/// How the site spells the address of `guides/install.md`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UrlStyle {
-    /// `guides/install`
-    #[default]
-    Clean,
-    /// `guides/install/`
-    Slash,
-    /// `guides/install.html`
-    Html,
-}
-
-/// Where the documentation is published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
-    /// `https://host/path` without a slash at its end.
-    base: String,
-    style: UrlStyle,
-}
-
-/// The base address is none.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no base address; give one like https://docs.example.com or https://example.com/docs")]
-pub struct BadBase(String);
-
-impl Site {
-    /// `base` is the address of the documentation's root folder, http or https.
-    pub fn new(base: &str, style: UrlStyle) -> Result<Self, BadBase> {
-        let base = base.trim().trim_end_matches('/');
-        let rest = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://")).unwrap_or_default();
-        let host_ok = rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
-        if !host_ok || base.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '"' | '<' | '>')) {
-            return Err(BadBase(base.to_owned()));
-        }
-        Ok(Self { base: base.to_owned(), style })
-    }
-
-    /// Address of the page made from the file at `path`. An index or README is its folder.
-    pub fn page_url(&self, path: &str) -> String {
-        let (folder, name) = split_path(path);
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        if stem.eq_ignore_ascii_case("index") || stem.eq_ignore_ascii_case("readme") {
-            return format!("{}/{}", self.base, encode(folder));
-        }
-        let end = match self.style {
-            UrlStyle::Clean => "",
-            UrlStyle::Slash => "/",
-            UrlStyle::Html => ".html",
-        };
-        format!("{}/{}{}{end}", self.base, encode(folder), encode(stem))
-    }
-
-    /// A leading `/` counts from the base address, else from the folder of the file.
-    fn slug_url(&self, path: &str, slug: &str) -> String {
-        let (folder, _) = split_path(path);
-        let from = if slug.starts_with('/') { "" } else { folder };
-        let joined = without_dots(&format!("/{from}{}", slug.trim_start_matches('/')));
-        format!("{}{}", self.base, encode(&joined))
-    }
-
-    /// What a link in the page at `path` and `url` points to. A name with an extension is a file
-    /// beside the source, Markdown being the page made of it; anything else is an address as a
-    /// browser reads it. `None`: already absolute.
-    fn resolve(&self, path: &str, url: &str, link: &str) -> Option<String> {
-        let scheme = link.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
-        if scheme || link.is_empty() {
-            return None;
-        }
-        let (target, rest) = link.split_at(link.find(['?', '#']).unwrap_or(link.len()));
-        let (scheme, after) = self.base.split_once("://").unwrap_or_default();
-        let origin = format!("{scheme}://{}", after.split('/').next().unwrap_or_default());
-        if target.starts_with("//") {
-            return Some(format!("{scheme}:{link}"));
-        }
-        if target.is_empty() {
-            return Some(format!("{url}{rest}"));
-        }
-        let is_markdown = extension(target).is_some_and(|e| matches!(e, "md" | "mdx" | "markdown"));
-        let absolute = if is_markdown || (extension(target).is_some() && !target.starts_with('/')) {
-            let from = if target.starts_with('/') { "" } else { split_path(path).0 };
-            let file = without_dots(&format!("/{from}{}", target.trim_start_matches('/')));
-            let file = file.trim_start_matches('/');
-            if is_markdown { self.page_url(&decode_spaces(file)) } else { format!("{}/{}", self.base, encode(file)) }
-        } else if target.starts_with('/') {
-            format!("{origin}{}", encode(&without_dots(target)))
-        } else {
-            let (folder, _) = split_path(url.strip_prefix(&origin).unwrap_or_default());
-            format!("{origin}{}", encode(&without_dots(&format!("{folder}{target}"))))
-        };
-        Some(format!("{absolute}{}", encode(rest)))
-    }
-}
-
-/// Folder with its slash at the end, and name.
-fn split_path(path: &str) -> (&str, &str) {
-    path.split_at(path.rfind('/').map_or(0, |slash| slash + 1))
-}
-
-/// Letters behind the last dot of the last segment; `v1.2` has none.
-fn extension(path: &str) -> Option<&str> {
-    let (stem, extension) = split_path(path).1.rsplit_once('.')?;
-    let letters = extension.starts_with(|c: char| c.is_ascii_alphabetic()) && extension.len() <= 8;
-    (letters && !stem.is_empty() && stem != ".").then_some(extension)
-}
-
-/// Resolves `.` and `..` in an absolute path; nothing climbs above the root.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split('/').skip(1) {
-        match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            segment => kept.push(segment),
-        }
-    }
-    let folder = path.ends_with("/..") || path.ends_with("/.");
-    let end = if folder && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{end}", kept.join("/"))
-}
-
-/// Percent-encodes what an address may not hold; what is encoded already stays.
-fn encode(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%?#[]".contains(&byte) {
-            result.push(char::from(byte));
-        } else {
-            let _ = write!(result, "%{byte:02X}");
-        }
-    }
-    result
-}
-
-fn decode_spaces(path: &str) -> String {
-    path.replace("%20", " ")
-}
-
-/// The front matter that docent reads. Other fields belong to other programs.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FrontMatter {
-    #[serde(deserialize_with = "scalar")]
-    title: String,
-    #[serde(deserialize_with = "scalar")]
-    sidebar_label: String,
-    #[serde(rename = "sidebarTitle", deserialize_with = "scalar")]
-    sidebar_title: String,
-    #[serde(deserialize_with = "scalar")]
-    slug: String,
-    #[serde(deserialize_with = "scalar")]
-    description: String,
-    #[serde(deserialize_with = "scalar")]
-    lang: String,
-    #[serde(deserialize_with = "scalar")]
-    version: String,
-    #[serde(deserialize_with = "scalar")]
-    product: String,
-    draft: Option<bool>,
-    unlisted: Option<bool>,
-    noindex: Option<bool>,
-}
-
-impl FrontMatter {
-    fn skips(&self) -> Option<&'static str> {
-        let fields = [("draft", self.draft), ("unlisted", self.unlisted), ("noindex", self.noindex)];
-        fields.into_iter().find_map(|(name, value)| (value == Some(true)).then_some(name))
-    }
-}
-
-/// Text, or a number or truth value as its author wrote it: YAML hands `version: 1.10` over as text,
-/// and not as the number 1.1.
-fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_option(Scalar)
-}
-
-struct Scalar;
-
-impl<'de> Visitor<'de> for Scalar {
-    type Value = String;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("one line of text")
-    }
-    fn visit_none<E>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-    fn visit_unit<E>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.trim().to_owned())
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-    fn visit_f64<E>(self, value: f64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-}
-
-/// Reads a Markdown file. `path` is relative, with `/`.
+/// Reads a page for itself. `path` is relative, with `/`.
 pub fn read(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError> {
-    let source = source.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
-    let (front, body) = front_matter(&source)?;
-    if let Some(field) = front.skips() {
-        return Ok(Page::Skipped(field));
+    read_among(path, source, site, &|_| None)
+}
+
+/// Reads a page that may take in others: partials of MDX, snippets.
+pub fn read_among(path: &str, source: &str, site: &Site, files: Files<'_>) -> Result<Page, DocumentError> {
+    let source = unix_lines(source);
+    let ending = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_html = matches!(ending.as_str(), "html" | "htm");
+    if ending == "txt" {
+        return plain_text(path, &source, site);
     }
-    for (field, value) in [("lang", &front.lang), ("version", &front.version), ("product", &front.product)] {
+    if is_html && site.generator() == Generator::Plain {
+        return web_page(path, &source, site);
+    }
+    let (mut front, body) = front_matter::split(&source, site.generator())?;
+    if let Some(reason) = front.skips(site.generator()) {
+        return Ok(Page::Skipped(reason));
+    }
+    let url = site.own_url(path, &front.slug, front.id(), front.url());
+    // Hugo takes HTML with front matter for the content of a page.
+    let article = is_html.then(|| html::read(body, &url));
+    let mut body = if let Some(article) = article {
+        article.body
+    } else {
+        let dialect = dialect::Dialect::of(path, site.generator());
+        let body = dialect::plain(body, path, dialect, files);
+        markdown::prepared(&body, |link| site.resolve(path, &url, link))
+    };
+    if !front.tagline().is_empty() {
+        body.insert_str(0, &format!("{}\n\n", front.tagline()));
+    }
+    let mut title = front.any_title();
+    if title.is_empty() {
+        title = markdown::title(&body).unwrap_or_else(|| readable(path));
+    }
+    let (lang, product) = front.lang_and_product();
+    let front_matter::FrontMatter { description, version, .. } = front;
+    let document = Document {
+        path: path.to_owned(),
+        url,
+        title,
+        description,
+        lang,
+        version,
+        product,
+        anchors: site.anchors(),
+        body,
+    };
+    finished(document, site).map(Page::Document)
+}
+
+/// Fills in what the place of the file and its source tell, and checks what has a limit.
+fn finished(mut document: Document, site: &Site) -> Result<Document, DocumentError> {
+    let (lang, version) = site.lang_and_version(&document.path);
+    let labels = site.labels();
+    let fill = |field: &mut String, others: [&String; 2]| {
+        let other = others.into_iter().find(|other| !other.is_empty());
+        if let Some(other) = other.filter(|_| field.is_empty()) {
+            other.clone_into(field);
+        }
+    };
+    fill(&mut document.lang, [&lang, &labels.lang]);
+    fill(&mut document.version, [&version, &labels.version]);
+    fill(&mut document.product, [&labels.product, &labels.product]);
+    for (field, value) in [("lang", &document.lang), ("version", &document.version), ("product", &document.product)] {
         if value.len() > MAX_FILTER_BYTES {
             return Err(DocumentError::LongField { field });
         }
     }
-    let url = if front.slug.is_empty() { site.page_url(path) } else { site.slug_url(path, &front.slug) };
-    if url.len() > MAX_URL_BYTES || path.len() > MAX_URL_BYTES {
+    if document.url.len() > MAX_URL_BYTES || document.path.len() > MAX_URL_BYTES {
         return Err(DocumentError::LongUrl);
     }
-    let body = markdown::prepared(body, |link| site.resolve(path, &url, link));
-    let titles = [front.title, front.sidebar_label, front.sidebar_title];
-    let title = titles.into_iter().find(|title| !title.is_empty());
-    let title = title.or_else(|| first_heading(&body)).unwrap_or_else(|| readable(path));
-    let FrontMatter { description, lang, version, product, .. } = front;
-    Ok(Page::Document(Document { path: path.to_owned(), url, title, description, lang, version, product, body }))
+    Ok(document)
 }
 
-/// The first heading, if it is a level one.
-fn first_heading(body: &str) -> Option<String> {
-    let heading = markdown::sections(body).into_iter().find_map(|section| section.heading)?;
-    (heading.level == 1 && !heading.text.is_empty()).then_some(heading.text)
+/// A page as the browser gets it: its address is that of the file, whatever it says itself, since the
+/// base address tells where this copy is published.
+fn web_page(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError> {
+    let url = site.page_url(path);
+    // Links are as the page has them at its place in the folder, where `a.html` may be published as `a`.
+    let html::Article { title, lang, description, noindex, body, .. } = html::read(source, &site.file_url(path));
+    if noindex {
+        return Ok(Page::Skipped("robots: noindex"));
+    }
+    let title = if title.is_empty() { readable(path) } else { title };
+    let lang = if lang.len() > MAX_FILTER_BYTES { String::new() } else { lang };
+    let path = path.to_owned();
+    let document =
+        Document { path, url, title, description, lang, anchors: Anchors::None, body, ..Document::default() };
+    finished(document, site).map(Page::Document)
+}
+
+/// A text file is published as it is.
+fn plain_text(path: &str, source: &str, site: &Site) -> Result<Page, DocumentError> {
+    let title = markdown::title(source).unwrap_or_else(|| readable(path));
+    let (path, url, body) = (path.to_owned(), site.file_url(path), source.to_owned());
+    let document = Document { path, url, title, body, anchors: Anchors::None, ..Document::default() };
+    finished(document, site).map(Page::Document)
+}
+
+/// Without byte order mark, lines ended by `\n`.
+fn unix_lines(source: &str) -> std::borrow::Cow<'_, str> {
+    let source = source.trim_start_matches('\u{feff}');
+    if source.contains('\r') { source.replace("\r\n", "\n").replace('\r', "\n").into() } else { source.into() }
 }
 
 /// `getting-started.md` reads "Getting started"; an index or README takes the name of its folder.
 fn readable(path: &str) -> String {
-    let (folder, name) = split_path(path);
+    let (folder, name) = site::split_path(path);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let is_folder = stem.eq_ignore_ascii_case("index") || stem.eq_ignore_ascii_case("readme");
-    let stem = match split_path(folder.trim_end_matches('/')).1 {
+    let is_folder = ["index", "readme", "_index"].iter().any(|index| stem.eq_ignore_ascii_case(index));
+    let stem = match site::split_path(folder.trim_end_matches('/')).1 {
         folder if is_folder && !folder.is_empty() => folder,
         _ => stem,
     };
@@ -320,53 +207,10 @@ fn readable(path: &str) -> String {
     chars.next().map_or_else(|| stem.to_owned(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// Splits front matter off: YAML between `---`, TOML between `+++`. A block that nobody closes, or
-/// that is no table of fields, is text.
-fn front_matter(source: &str) -> Result<(FrontMatter, &str), DocumentError> {
-    let error = |line, reason: String| DocumentError::FrontMatter { line, reason };
-    if let Some((yaml, body)) = fenced(source, "---") {
-        // Two rules with words between them are no front matter.
-        if yaml_serde::from_str::<yaml_serde::Value>(yaml).is_ok_and(|value| !value.is_mapping() && !value.is_null()) {
-            return Ok((FrontMatter::default(), source));
-        }
-        let front = yaml_serde::from_str::<Option<FrontMatter>>(yaml)
-            .map_err(|e| error(e.location().map_or(1, |at| at.line() + 1), first_line(&e.to_string())))?;
-        return Ok((front.unwrap_or_default(), body));
-    }
-    if let Some((toml, body)) = fenced(source, "+++") {
-        let front = toml::from_str(toml).map_err(|e| {
-            let before = e.span().and_then(|span| toml.get(..span.start)).unwrap_or_default();
-            error(before.matches('\n').count() + 2, first_line(e.message()))
-        })?;
-        return Ok((front, body));
-    }
-    Ok((FrontMatter::default(), source))
-}
-
-/// Without the place, which the parser counts from another line.
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.split_once(" at line ").map_or(line, |(reason, _)| reason).to_owned()
-}
-
-/// What stands between a first line that is the fence and the next line that is one, and the rest.
-fn fenced<'a>(source: &'a str, fence: &str) -> Option<(&'a str, &'a str)> {
-    let (first, rest) = source.split_once('\n')?;
-    if first.trim_end() != fence {
-        return None;
-    }
-    let mut at = 0;
-    for line in rest.split_inclusive('\n') {
-        if line.trim_end() == fence {
-            return rest.get(..at).zip(rest.get(at + line.len()..));
-        }
-        at += line.len();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
+    use super::layout::Layout;
+    use super::site::{Labels, Locale};
     use super::*;
 
     fn site(style: UrlStyle) -> Site {
@@ -396,12 +240,12 @@ mod tests {
 
     #[test]
     fn broken_front_matter_names_its_line_and_hidden_pages_their_reason() {
-        let broken = read("a.md", "---\ntitle: x\nlang: [en\n---\n", &site(UrlStyle::Clean)).unwrap_err();
-        assert!(broken.to_string().starts_with("front matter, line 3: lang:"), "{broken}");
+        let broken = read("a.md", "---\ntitle: x\nversion: [1\n---\n", &site(UrlStyle::Clean)).unwrap_err();
+        assert!(broken.to_string().starts_with("front matter, line 3: version:"), "{broken}");
         let broken = read("a.md", "+++\ntitle = \"x\"\nlang = = 1\n+++\n", &site(UrlStyle::Clean)).unwrap_err();
         assert!(broken.to_string().starts_with("front matter, line 3:"), "{broken}");
         let hidden = read("a.md", "---\ndraft: false\nunlisted: true\n---\n", &site(UrlStyle::Clean));
-        assert_eq!(hidden, Ok(Page::Skipped("unlisted")));
+        assert_eq!(hidden, Ok(Page::Skipped("unlisted: true")));
         let long = format!("---\nproduct: {}\n---\n", "x".repeat(65));
         assert_eq!(read("a.md", &long, &site(UrlStyle::Clean)), Err(DocumentError::LongField { field: "product" }));
     }
@@ -442,5 +286,202 @@ mod tests {
                         [5](https://example.com/docs/g/a#here) [6](https://cdn/x) [7](mailto:a@b) \
                         ![8](https://example.com/docs/g/i/p.png) [9](https://example.com/docs/e)";
         assert_eq!(document("g/a.md", page).body, expected);
+    }
+
+    /// Path, front matter, then address, title, and what keeps it out of the index.
+    fn pages(site: &Site, cases: &[(&str, &str, &str, &str)]) {
+        for (path, front, url, title) in cases {
+            let front = if front.is_empty() { String::new() } else { format!("---\n{front}\n---\n") };
+            let found = match site.is_page(path).then(|| read(path, &format!("{front}text\n"), site)) {
+                None => ("no page".to_owned(), String::new()),
+                Some(Ok(Page::Skipped(reason))) => ("skipped".to_owned(), reason.to_owned()),
+                Some(Ok(Page::Document(document))) => (document.url.replace("https://x.dev/docs", ""), document.title),
+                Some(Err(error)) => panic!("{path}: {error}"),
+            };
+            assert_eq!(found, ((*url).to_owned(), (*title).to_owned()), "{path} {front}");
+        }
+    }
+
+    fn made_by(generator: Generator) -> Layout {
+        Layout { generator, ..Layout::default() }
+    }
+
+    #[test]
+    fn docusaurus_strips_numbers_and_reads_slug_and_id() {
+        let site = Site::of("https://x.dev/docs", made_by(Generator::Docusaurus)).unwrap();
+        pages(
+            &site,
+            &[
+                ("01-guides/02-install.md", "", "/guides/install", "02 install"),
+                ("01-guides/index.mdx", "", "/guides/", "01 guides"),
+                ("guides/Guides.md", "title: All", "/guides/", "All"),
+                ("guides/README.md", "slug: start", "/guides/start", "Guides"),
+                ("guides/a.md", "slug: /b", "/b", "A"),
+                ("guides/a.md", "slug: ../b\nsidebar_label: Side", "/b", "Side"),
+                ("guides/a.md", "id: other", "/guides/other", "A"),
+                ("2024-05-01-news.md", "", "/2024-05-01-news", "2024 05 01 news"),
+                ("1.2-release.md", "", "/1.2-release", "1.2 release"),
+                ("a.md", "unlisted: true", "skipped", "unlisted: true"),
+                ("_part.mdx", "", "no page", ""),
+                ("_parts/a.md", "", "no page", ""),
+                ("a.test.md", "", "no page", ""),
+            ],
+        );
+        let root =
+            Layout { content: "docs/".to_owned(), latest: Some("2.0".to_owned()), ..made_by(Generator::Docusaurus) };
+        let site = Site::of("https://x.dev/docs", root).unwrap();
+        for (path, url, lang, version) in [
+            ("docs/a.md", "https://x.dev/docs/next/a", "", ""),
+            ("versioned_docs/version-2.0/a.md", "https://x.dev/docs/a", "", "2.0"),
+            ("versioned_docs/version-1.0/a.md", "https://x.dev/docs/1.0/a", "", "1.0"),
+            ("i18n/fr/docusaurus-plugin-content-docs/version-1.0/a.md", "https://x.dev/fr/docs/1.0/a", "fr", "1.0"),
+            ("i18n/fr/docusaurus-plugin-content-docs/current/a.md", "https://x.dev/fr/docs/next/a", "fr", ""),
+        ] {
+            assert_eq!(
+                (site.page_url(path).as_str(), site.lang_and_version(path)),
+                (url, (lang.to_owned(), version.to_owned()))
+            );
+        }
+        assert!(!site.is_page("README.md") && !site.is_page("blog/a.md"));
+    }
+
+    #[test]
+    fn starlight_slugs_every_folder_and_leaves_out_what_pagefind_does() {
+        let locales = vec![
+            Locale { folder: String::new(), lang: "en".to_owned() },
+            Locale { folder: "zh-cn".to_owned(), lang: "zh-CN".to_owned() },
+        ];
+        let site = Site::of("https://x.dev/docs", Layout { locales, ..made_by(Generator::Starlight) }).unwrap();
+        pages(
+            &site,
+            &[
+                ("Guides/My Page v1.2.md", "title: T", "/guides/my-page-v12/", "T"),
+                ("guides/index.mdx", "sidebar:\n  label: All\n  order: 1", "/guides/", "All"),
+                ("guides/a.md", "slug: other/b", "/other/b/", "A"),
+                ("index.mdx", "hero:\n  title: Hello", "/", "Hello"),
+                ("a.md", "pagefind: false", "skipped", "pagefind: false"),
+                ("a.md", "sidebar:\n  hidden: true", "/a/", "A"),
+                ("_part.mdx", "", "no page", ""),
+            ],
+        );
+        assert_eq!(site.lang_and_version("zh-cn/a.md").0, "zh-CN");
+        assert_eq!(site.lang_and_version("guides/a.md").0, "en");
+    }
+
+    #[test]
+    fn vitepress_mkdocs_mdbook_and_mintlify_have_their_own_index_and_opt_outs() {
+        let site = |generator| Site::of("https://x.dev/docs", made_by(generator)).unwrap();
+        pages(
+            &site(Generator::VitePress),
+            &[
+                ("guide/a.md", "", "/guide/a.html", "A"),
+                ("guide/index.md", "", "/guide/", "Guide"),
+                ("guide/README.md", "", "/guide/README.html", "Guide"),
+                ("a.md", "search: false", "skipped", "search: false"),
+                ("packages/[pkg].md", "", "no page", ""),
+            ],
+        );
+        pages(
+            &site(Generator::MkDocs),
+            &[
+                ("guide/a.md", "", "/guide/a/", "A"),
+                ("guide/README.md", "", "/guide/", "Guide"),
+                ("a.md", "search:\n  exclude: true", "skipped", "search: {exclude: true}"),
+                ("a.md", "search:\n  boost: 2", "/a/", "A"),
+            ],
+        );
+        pages(
+            &site(Generator::MdBook),
+            &[
+                ("guide/a.md", "", "/guide/a.html", "A"),
+                ("guide/README.md", "", "/guide/", "Guide"),
+                ("SUMMARY.md", "", "no page", ""),
+            ],
+        );
+        pages(
+            &site(Generator::Mintlify),
+            &[
+                ("guide/a.mdx", "sidebarTitle: Side", "/guide/a", "Side"),
+                ("guide/a.mdx", "hidden: true", "skipped", "hidden: true"),
+                ("guide/a.mdx", "searchable: false", "skipped", "searchable: false"),
+                ("snippets/a.mdx", "", "no page", ""),
+                ("CHANGELOG.md", "", "no page", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn hugo_reads_url_slug_and_build_in_three_notations() {
+        let locales = ["", "fr"].map(|folder| Locale {
+            folder: folder.to_owned(),
+            lang: if folder.is_empty() { "en" } else { folder }.to_owned(),
+        });
+        let site =
+            Site::of("https://x.dev/docs", Layout { locales: locales.to_vec(), ..made_by(Generator::Hugo) }).unwrap();
+        pages(
+            &site,
+            &[
+                ("Guides/My Page.md", "", "/guides/my-page/", "My Page"),
+                ("guides/_index.md", "linkTitle: All", "/guides/", "All"),
+                ("guides/bundle/index.md", "slug: other", "/guides/bundle/", "Bundle"),
+                ("guides/a.md", "slug: Other Name", "/guides/other-name/", "A"),
+                ("guides/a.md", "url: /x/y.html", "/x/y.html", "A"),
+                ("guides/a.md", "headless: true", "skipped", "headless: true"),
+                ("guides/a.md", "build:\n  list: never", "skipped", "build.list: never"),
+                ("about.fr.md", "", "/fr/about/", "About.fr"),
+            ],
+        );
+        assert_eq!(site.lang_and_version("fr/a.md").0, "fr");
+        for source in [
+            "{\n  \"title\": \"T\",\n  \"tags\": [\"a\"]\n}\n\nbody",
+            "+++\ntitle = 'T'\n[build]\nlist = 'always'\n+++\nbody",
+        ] {
+            match read("a.md", source, &site) {
+                Ok(Page::Document(document)) => {
+                    assert_eq!((document.title.as_str(), document.body.trim()), ("T", "body"))
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn multimarkdown_fields_stand_above_pages_of_mkdocs_only() {
+        let source = "Title:   My page\nAuthors: A\n         B\n\nNote: this is text.\n";
+        let read = |generator| match read("a.md", source, &Site::of("https://x.dev", made_by(generator)).unwrap()) {
+            Ok(Page::Document(document)) => (document.title, document.body),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read(Generator::MkDocs), ("My page".to_owned(), "Note: this is text.\n".to_owned()));
+        assert_eq!(read(Generator::Plain), ("A".to_owned(), source.to_owned()));
+    }
+
+    #[test]
+    fn pages_of_html_keep_the_ids_of_their_headings_and_text_files_their_name() {
+        let page = "<html lang=de><title>T – Site</title><nav>menu</nav><main><h1 id=top>Head</h1><p>Text <a href='b.html'>b</a>.</main>";
+        let Document { url, title, lang, body, .. } = document("guide/a.html", page);
+        assert_eq!([url.as_str(), &title, &lang], ["https://example.com/docs/guide/a", "Head", "de"]);
+        assert!(
+            body.contains("# Head {#top}") && body.contains("[b](https://example.com/docs/guide/b.html)"),
+            "{body}"
+        );
+        assert_eq!(document("guide/index.html", page).url, "https://example.com/docs/guide/");
+        let hidden = "<meta name=robots content=noindex><p>x";
+        assert_eq!(read("a.html", hidden, &site(UrlStyle::Clean)), Ok(Page::Skipped("robots: noindex")));
+        let text = document("NOTES.txt", "Title\n=====\n\n<b>\n");
+        assert_eq!((text.url.as_str(), text.title.as_str()), ("https://example.com/docs/NOTES.txt", "Title"));
+    }
+
+    #[test]
+    fn fields_of_other_programs_do_not_fail_a_page_and_labels_fill_what_is_missing() {
+        let labels = Labels { lang: "de".to_owned(), version: "3".to_owned(), product: "p".to_owned() };
+        let site = site(UrlStyle::Clean).with_labels(labels);
+        let source = "---\nproduct: [a, b]\nsidebar: auto\nsearch: true\nhidden: true\nid: 7\nlang: en\ndraft: \"no\"\n---\ntext";
+        match read("a.md", source, &site) {
+            Ok(Page::Document(Document { lang, version, product, .. })) => {
+                assert_eq!([lang, version, product], ["en", "3", "p"])
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

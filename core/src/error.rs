@@ -54,7 +54,8 @@ codes! {
     Internal = "internal", 500;
     /// A service that docent needs failed or answered nonsense.
     Upstream = "upstream", 502;
-    /// docent is not configured, has no index, or has one made by another embedding spec.
+    /// docent is not configured, has no index, has one made by another embedding spec, or cannot
+    /// read which generation of it is live.
     NotReady = "not_ready", 503;
     /// Workers AI has no capacity left just now.
     OverCapacity = "over_capacity", 503;

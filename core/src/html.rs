@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn anchors(body: &str) -> Vec<String> {
-        markdown::sections(body).into_iter().filter_map(|section| Some(section.heading?.anchor)).collect()
+        markdown::sections(body, crate::anchors::Anchors::GitHub).into_iter().filter_map(|section| Some(section.heading?.anchor)).collect()
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         fn any_text_comes_back_from_its_markdown(text in "[ -~ü]{1,40}", id in "[!-~]{1,8}") {
             let html = format!("<main><h2 id=\"{}\">x</h2><p>{}</p></main>", escaped(&id), escaped(&text));
             let body = body(&html);
-            let sections = markdown::sections(&body);
+            let sections = markdown::sections(&body, crate::anchors::Anchors::GitHub);
             let anchor = sections[0].heading.as_ref().map(|heading| heading.anchor.clone()).unwrap();
             assert!(anchor == id || percent_decoded(&anchor) == id, "{anchor}");
             assert_eq!(plain(&body).split_once('\n').unwrap().1, one_line(&text), "{body}");

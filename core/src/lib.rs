@@ -6,12 +6,12 @@
 //! a file becomes a document with title and address (`document`), its Markdown becomes sections with
 //! heading trail and anchor (`markdown`), these become chunks (`chunk`) that fit the embedding model, counted in its own
 //! tokens (`tokens`);
-//! [`embedding`] says how a chunk becomes a vector, [`generation`] how a new index takes the place of the old one, [`workers_ai`] and [`vectorize`] what goes over
-//! the wire.
+//! [`embedding`] says how a chunk becomes a vector, [`workers_ai`] and [`vectorize`] what goes over
+//! the wire, and [`generation`] how a new index takes the place of the old one.
 //!
 //! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
-//! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]), composes the prompt
-//! ([`prompt`]), and passes on what the model streams ([`draft`], [`sse`]) without citations that lead
+//! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]) what is live
+//! ([`generation`]), composes the prompt ([`prompt`]), and passes on what the model streams ([`draft`], [`sse`]) without citations that lead
 //! nowhere ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
 //!
@@ -19,7 +19,11 @@
 //! the visitor is told.
 
 #[cfg(feature = "index")]
+pub mod anchors;
+#[cfg(feature = "index")]
 pub mod chunk;
+#[cfg(feature = "index")]
+pub mod deployment;
 #[cfg(feature = "index")]
 pub mod document;
 #[cfg(feature = "index")]
@@ -33,6 +37,7 @@ pub mod tokens;
 
 pub mod embedding;
 pub mod generation;
+pub mod identifiers;
 pub mod vectorize;
 pub mod workers_ai;
 

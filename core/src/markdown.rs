@@ -4,11 +4,12 @@
 //! `CommonMark` with GFM tables, task lists, strikethrough, footnotes and heading attributes. Syntax
 //! that only some site generators know is text here: kept, not understood.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
-use unicode_general_category::{GeneralCategory, get_general_category};
+
+use crate::anchors::{Anchors, Slugs};
 
 /// Blocks nested deeper are text of their parent; real pages stay far below, and recursion stays flat.
 const MAX_DEPTH: usize = 16;
@@ -21,8 +22,9 @@ pub(crate) const NO_ANCHOR: &str = "no-anchor";
 pub struct Section {
     /// Absent before the first heading of the page.
     pub heading: Option<Heading>,
-    /// Texts of the headings that lead here, outermost first, this one's last.
-    pub trail: Vec<String>,
+    /// Texts of the headings that lead here, outermost first, this one's last. Shared by the sections
+    /// below.
+    pub trail: Vec<Rc<str>>,
     /// What stands under the heading.
     pub blocks: Vec<Block>,
 }
@@ -78,15 +80,10 @@ fn options() -> Options {
 }
 
 /// Cuts a page at its headings. A page without text has no sections.
-pub fn sections(source: &str) -> Vec<Section> {
-    let mut reader = Reader {
-        source,
-        sections: Vec::new(),
-        open: Vec::new(),
-        heading: None,
-        has_id: false,
-        slugs: Slugs::default(),
-    };
+pub fn sections(source: &str, anchors: Anchors) -> Vec<Section> {
+    let slugs = Slugs::new(anchors);
+    let mut reader =
+        Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, has_id: false, slugs, line: (0, 0) };
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         reader.read(event, range);
     }
@@ -109,6 +106,28 @@ pub fn sections(source: &str) -> Vec<Section> {
     reader.sections
 }
 
+/// The first heading, if it is a level one.
+pub fn title(source: &str) -> Option<String> {
+    let mut events = Parser::new_ext(source, options());
+    events
+        .find_map(|event| match event {
+            Event::Start(Tag::Heading { level, .. }) => Some(level as u8),
+            _ => None,
+        })
+        .filter(|level| *level == 1)?;
+    let mut text = String::new();
+    for event in events {
+        match event {
+            Event::End(TagEnd::Heading(_)) => break,
+            Event::Text(words) | Event::Code(words) => text.push_str(&words),
+            Event::SoftBreak | Event::HardBreak => text.push(' '),
+            _ => {}
+        }
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!text.is_empty()).then_some(text)
+}
+
 struct Reader<'a> {
     source: &'a str,
     sections: Vec<Section>,
@@ -118,6 +137,8 @@ struct Reader<'a> {
     /// Whether it is known what leads to that heading.
     has_id: bool,
     slugs: Slugs,
+    /// A place in the source looked at last, and where its line begins.
+    line: (usize, usize),
 }
 
 impl Reader<'_> {
@@ -140,7 +161,10 @@ impl Reader<'_> {
                 let block = self.open.pop();
                 self.add(block);
             }
-            Event::Rule => self.add(Some(self.block(Kind::Prose, &range))),
+            Event::Rule => {
+                let block = self.block(Kind::Prose, &range);
+                self.add(Some(block));
+            }
             Event::Text(text) | Event::Code(text) => self.heading_text(&text),
             Event::SoftBreak | Event::HardBreak => self.heading_text(" "),
             _ => {}
@@ -162,11 +186,12 @@ impl Reader<'_> {
         if self.open.is_empty() {
             self.sections.push(Section { heading: Some(heading), trail: Vec::new(), blocks: Vec::new() });
         } else {
-            self.add(Some(self.block(Kind::Prose, &range)));
+            let block = self.block(Kind::Prose, &range);
+            self.add(Some(block));
         }
     }
 
-    fn block(&self, kind: Kind, range: &Range<usize>) -> Block {
+    fn block(&mut self, kind: Kind, range: &Range<usize>) -> Block {
         let lines = self.lines(range);
         Block { kind, end: lines.end, lines, children: Vec::new() }
     }
@@ -189,17 +214,24 @@ impl Reader<'_> {
     }
 
     /// The whole lines that a range touches.
-    fn lines(&self, range: &Range<usize>) -> Range<usize> {
-        let before = self.source.get(..range.start).unwrap_or_default();
+    fn lines(&mut self, range: &Range<usize>) -> Range<usize> {
         let inside = self.source.get(range.clone()).unwrap_or_default();
         let after = self.source.get(range.end..).unwrap_or_default();
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let end = if inside.ends_with('\n') {
             range.end
         } else {
             range.end + after.find('\n').map_or(after.len(), |newline| newline + 1)
         };
-        start..end
+        self.line_start(range.start)..end
+    }
+
+    /// Searches only what lies behind the place before: thousands of quotations may begin on one line.
+    fn line_start(&mut self, at: usize) -> usize {
+        let (from, start) = if self.line.0 <= at { self.line } else { (0, 0) };
+        let newline = self.source.get(from..at).and_then(|between| between.rfind('\n'));
+        let start = newline.map_or(start, |newline| from + newline + 1);
+        self.line = (at, start);
+        start
     }
 }
 
@@ -242,49 +274,14 @@ fn cover(blocks: &mut Vec<Block>, mut end: usize) {
 }
 
 fn trails(sections: &mut [Section]) {
-    let mut open: Vec<(u8, String)> = Vec::new();
+    let mut open: Vec<(u8, Rc<str>)> = Vec::new();
     for section in sections {
         if let Some(heading) = &section.heading {
             open.retain(|(level, _)| *level < heading.level);
-            open.push((heading.level, heading.text.clone()));
+            open.push((heading.level, heading.text.as_str().into()));
         }
-        section.trail = open.iter().map(|(_, text)| text.clone()).collect();
+        section.trail = open.iter().map(|(_, text)| Rc::clone(text)).collect();
     }
-}
-
-/// Anchors as GitHub makes them (the npm package `github-slugger`), which most generators follow.
-#[derive(Default)]
-struct Slugs {
-    taken: BTreeMap<String, usize>,
-}
-
-impl Slugs {
-    fn unique(&mut self, heading: &str) -> String {
-        let slug = slug(heading);
-        let mut result = slug.clone();
-        while self.taken.contains_key(&result) {
-            let count = self.taken.entry(slug.clone()).or_default();
-            *count += 1;
-            result = format!("{slug}-{count}");
-        }
-        self.taken.insert(result.clone(), 0);
-        result
-    }
-}
-
-fn slug(heading: &str) -> String {
-    let kept = heading.chars().flat_map(char::to_lowercase).filter(|c| stays_in_anchor(*c));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
-fn stays_in_anchor(c: char) -> bool {
-    use GeneralCategory as G;
-    matches!(c, ' ' | '-' | '_')
-        || c.is_alphabetic()
-        || matches!(
-            get_general_category(c),
-            G::NonspacingMark | G::SpacingMark | G::EnclosingMark | G::DecimalNumber | G::ConnectorPunctuation
-        )
 }
 
 /// Where the links of a page lead, as written, in its order.
@@ -428,7 +425,7 @@ mod tests {
     fn sections_carry_their_trail_and_github_s_anchors() {
         let page = "intro\n\n# Über `cargo`!\n\nSetext *one*\n===\n\n## A & B {#own}\n\n## Same\n\n### Same\n\n## Same-1\n\n\
                     > # Quoted\n\n```\n# code\n```\n";
-        let found: Vec<_> = sections(page)
+        let found: Vec<_> = sections(page, Anchors::GitHub)
             .into_iter()
             .map(|s| (s.trail.join("/"), s.heading.map(|h| h.anchor).unwrap_or_default()))
             .collect();
@@ -470,7 +467,7 @@ mod tests {
         #[test]
         fn sections_cover_every_line(page in "([a-z#>`|*\\[\\]():<!-]|[\n ]){0,300}") {
             let mut at = 0;
-            for section in sections(&page) {
+            for section in sections(&page, Anchors::GitHub) {
                 let heading = section.heading.map(|heading| heading.lines);
                 for lines in heading.into_iter().chain(section.blocks.into_iter().map(|block| block.lines)) {
                     assert_eq!(lines.start, if at == 0 { 0 } else { at });

@@ -13,7 +13,7 @@ pub const MAX_RETRIES: u32 = 2;
 const BACKOFF_MS: u64 = 200;
 
 /// Seconds a visitor should wait when a service is busy and says nothing itself.
-const BUSY_SECONDS: u64 = 10;
+pub(crate) const BUSY_SECONDS: u64 = 10;
 
 /// What may help after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn remedy(fault: &Fault) -> Remedy {
         Fault::Vectorize { code: Some(40041) | None, .. } | Fault::TimedOut { .. } | Fault::Unreadable { .. } => {
             Remedy::Retry
         }
-        Fault::Vectorize { .. } | Fault::Kv(_) | Fault::NoBinding(_) => Remedy::None,
+        Fault::Vectorize { .. } | Fault::Kv(_) | Fault::D1(_) | Fault::NoBinding(_) => Remedy::None,
     }
 }
 
@@ -79,6 +79,7 @@ pub fn tell(fault: &Fault, now_ms: u64) -> ApiError {
         },
         Fault::Vectorize { .. } => ApiError::new(Code::Upstream, "the search index could not be reached; try again"),
         Fault::Kv(_) => ApiError::new(Code::Upstream, "the conversation store could not be reached; try again"),
+        Fault::D1(_) => ApiError::new(Code::Upstream, "the database could not be reached; try again"),
         Fault::TimedOut { .. } => ApiError::new(Code::Upstream, "the answer took too long; try again"),
         Fault::Unreadable { .. } => ApiError::new(Code::Upstream, "a service sent an unreadable answer; try again"),
         Fault::NoBinding(name) => ApiError::new(Code::NotReady, format!("this bot lacks its binding {name}")),

@@ -5,6 +5,7 @@
 #![allow(async_fn_in_trait)] // the reason stands above: no caller needs Send
 
 use crate::embedding::IndexRecord;
+use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
 use crate::vectorize::{Match, QueryOptions};
 use crate::workers_ai::{AiError, ChatRequest};
@@ -49,11 +50,24 @@ pub trait ByteStream {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault>;
 }
 
-/// Keeps conversations, and knows the index they are about.
-pub trait Sessions {
-    /// The live index; `None` before the first ingest.
-    async fn index(&self) -> Result<Option<IndexRecord>, Fault>;
+/// Holds what there is to know of the index beside its vectors. Which of it counts is decided in
+/// [`crate::generation`].
+pub trait Content {
+    /// The record of the live generation as this store has it now; `None` when it has none.
+    async fn record(&self, store: Store) -> Result<Option<IndexRecord>, Fault>;
 
+    /// What lies under [`crate::generation::retired_key`]; `None` when nothing does.
+    async fn retired(&self, generation: u64) -> Result<Option<Retired>, Fault>;
+
+    /// What was remembered last, by any question.
+    fn known(&self) -> Option<Known>;
+
+    /// Takes the place of what was remembered before, for as long as memory lasts.
+    fn remember(&self, known: Known);
+}
+
+/// Keeps conversations.
+pub trait Sessions {
     /// The last `limit` turns of a session, oldest first. An unknown session has none.
     async fn turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>, Fault>;
 
@@ -79,10 +93,16 @@ pub trait Host {
     fn log(&self, line: &str);
 }
 
-/// All doors together.
-pub trait Ports: Embed + Search<Vector = <Self as Embed>::Vector> + Generate + Sessions + Host {}
+/// Logs that a step failed.
+pub(crate) fn log(ports: &impl Host, trace_id: &str, step: &str, fault: &Fault) {
+    let line = serde_json::json!({"level": "error", "trace_id": trace_id, "step": step, "fault": fault.to_string()});
+    ports.log(&line.to_string());
+}
 
-impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Generate + Sessions + Host> Ports for P {}
+/// All doors together.
+pub trait Ports: Embed + Search<Vector = <Self as Embed>::Vector> + Generate + Content + Sessions + Host {}
+
+impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Generate + Content + Sessions + Host> Ports for P {}
 
 /// Which way an AI call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +131,9 @@ pub enum Fault {
     /// Workers KV refused the call.
     #[error("KV: {0}")]
     Kv(String),
+    /// D1 refused the call.
+    #[error("D1: {0}")]
+    D1(String),
     /// The service did not answer, or stopped answering, in time.
     #[error("nothing came from {service} for {ms} ms")]
     TimedOut {

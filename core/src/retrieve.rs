@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::api::Source;
+use crate::generation::Retired;
 use crate::prompt::{Exchange, Passage};
-use crate::vectorize::Match;
+use crate::vectorize::{MAX_TOP_K_WITH_METADATA, Match};
 
 /// Constant of reciprocal rank fusion: how much less the second rank counts than the first. 60 is
 /// the value of Cormack, Clarke and Büttcher (SIGIR 2009).
@@ -23,6 +24,21 @@ pub fn queries(question: &str, history: &[Exchange]) -> Vec<String> {
         queries.push(format!("{}\n{question}", last.question));
     }
     queries
+}
+
+/// How many matches to ask for, so that `top_k` are left when those of `retired` vectors are taken
+/// out, as far as one query goes. Where nothing is retired, nothing more is asked for.
+pub fn breadth(top_k: usize, retired: usize) -> usize {
+    top_k + retired.min(MAX_TOP_K_WITH_METADATA.saturating_sub(top_k))
+}
+
+/// The lists without what is retired, at most `top_k` of each.
+pub fn live(mut lists: Vec<Vec<Match>>, retired: &Retired, top_k: usize) -> Vec<Vec<Match>> {
+    for list in &mut lists {
+        list.retain(|found| !retired.contains(&found.id));
+        list.truncate(top_k);
+    }
+    lists
 }
 
 /// Fuses result lists by reciprocal rank and numbers the best `top_k` as passages. The visitor's
@@ -115,6 +131,8 @@ fn unlink(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::vectorize::Metadata;
 
@@ -143,6 +161,68 @@ mod tests {
         assert_eq!(fuse(vec![b, a.clone()], None, 3), one);
         assert_eq!(one.iter().map(|passage| passage.n).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(ids(&fuse(vec![a], Some("/y?x=1#here"), 1)), ["y"], "the visitor's page is preferred");
+    }
+
+    /// A vector in the index: the generation that wrote it, and in which generations it is.
+    #[derive(Debug, Clone)]
+    struct Stored {
+        id: String,
+        written: u64,
+        held: Vec<bool>,
+        score: f64,
+    }
+
+    /// Any history of an index: for each vector when it is in, and how near it is to the question.
+    fn history() -> impl Strategy<Value = Vec<Stored>> {
+        let life = (proptest::collection::vec(any::<bool>(), 4), 0_u32..50);
+        proptest::collection::vec(life, 0..60).prop_map(|lives| {
+            let lives = (0_u64..).zip(lives).filter(|(_, (held, _))| held.contains(&true));
+            lives
+                .map(|(n, (held, score))| Stored {
+                    id: format!("{:016x}{n:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                    // Back after a pause, it is the vector that was there.
+                    written: held.iter().zip(1..).find(|(held, _)| **held).map(|(_, g)| g).unwrap(),
+                    held,
+                    score: f64::from(score),
+                })
+                .collect()
+        })
+    }
+
+    /// What Vectorize answers: of what the filter lets through the nearest, at most as many as asked.
+    fn query(index: &[Stored], generation: u64, top_k: usize) -> Vec<Match> {
+        let passed = index.iter().filter(|stored| stored.written <= generation);
+        let mut matches: Vec<Match> = passed.map(|stored| found(&stored.id, "/", stored.score)).collect();
+        matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
+        matches.truncate(top_k);
+        matches
+    }
+
+    proptest! {
+        #[test]
+        fn passages_are_of_the_live_generation_whatever_is_staged_or_retired(
+            index in history(), generation in 1_u64..=4, top_k in 1_usize..=MAX_TOP_K_WITH_METADATA,
+        ) {
+            let is_live = |stored: &&Stored| stored.held[usize::try_from(generation).unwrap() - 1];
+            let left_out: Vec<&str> = index
+                .iter()
+                .filter(|stored| stored.written <= generation && !is_live(stored))
+                .map(|stored| stored.id.as_str())
+                .collect();
+            let retired = Retired::new(left_out.iter().copied());
+            let asked = breadth(top_k, retired.len());
+            prop_assert!(asked <= MAX_TOP_K_WITH_METADATA && (asked == top_k || !retired.is_empty()));
+
+            let answer = live(vec![query(&index, generation, asked)], &retired, top_k);
+            let passages = fuse(answer, None, top_k);
+
+            let held: Vec<Stored> = index.iter().filter(is_live).cloned().collect();
+            let wanted = fuse(vec![query(&held, generation, top_k)], None, top_k);
+            if retired.len() <= MAX_TOP_K_WITH_METADATA - top_k {
+                prop_assert_eq!(ids(&passages), ids(&wanted), "as if nothing else were there");
+            }
+            prop_assert!(ids(&passages).iter().all(|id| held.iter().any(|stored| stored.id == *id)));
+        }
     }
 
     #[test]

@@ -8,10 +8,9 @@
 //! Counts add up over white space: no token spans it.
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::BuildHasherDefault;
 use std::sync::LazyLock;
 
+use rustc_hash::FxBuildHasher;
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -36,8 +35,8 @@ pub fn ids(text: &str) -> Vec<u32> {
     ids
 }
 
-/// Fixed hasher: the order of a map must not differ between runs.
-type Pieces = HashMap<&'static str, u32, BuildHasherDefault<DefaultHasher>>;
+/// By bytes: where a piece matches, it ends between two characters.
+type Pieces = HashMap<&'static [u8], u32, FxBuildHasher>;
 
 struct Vocabulary {
     /// Pieces that begin a word.
@@ -54,55 +53,78 @@ static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
             Some(text) if !text.is_empty() => (&mut vocabulary.rest, text),
             _ => (&mut vocabulary.first, piece),
         };
-        pieces.insert(text, id);
+        pieces.insert(text.as_bytes(), id);
         vocabulary.longest = vocabulary.longest.max(text.len());
     }
     vocabulary
 });
 
 fn each_token(text: &str, mut token: impl FnMut(u32)) {
-    let vocabulary = &*VOCABULARY;
-    let mut word = String::new();
-    let mut flush = |word: &mut String| {
-        if !word.is_empty() {
-            vocabulary.split(word, &mut token);
-            word.clear();
-        }
-    };
-    let mut push = |c: char| {
-        if c.is_whitespace() {
-            flush(&mut word);
-        } else if stands_alone(c) {
-            flush(&mut word);
-            word.push(c);
-            flush(&mut word);
-        } else {
-            word.push(c);
-        }
-    };
-    // Decomposing matters only outside ASCII, and documentation is nearly all ASCII.
-    for run in text.split_inclusive(|c: char| c.is_whitespace()) {
+    let mut words = Words { vocabulary: &VOCABULARY, word: String::new(), token: &mut token };
+    for run in text.split([' ', '\n', '\t', '\r']) {
+        // Documentation is nearly all ASCII, for which the rules are few.
         if run.is_ascii() {
-            run.chars().filter(|c| !is_dropped(*c)).for_each(|c| push(c.to_ascii_lowercase()));
+            run.bytes().filter(|byte| !byte.is_ascii_control()).for_each(|byte| words.push_ascii(byte));
         } else {
             let kept = run.chars().filter(|c| !is_dropped(*c)).nfd();
             kept.filter(|c| get_general_category(*c) != GeneralCategory::NonspacingMark)
                 .flat_map(char::to_lowercase)
-                .for_each(&mut push);
+                .for_each(|c| words.push(c));
+        }
+        words.end();
+    }
+}
+
+/// Puts characters together to words, and words to tokens.
+struct Words<'a, T> {
+    vocabulary: &'static Vocabulary,
+    /// As far as it has come.
+    word: String,
+    token: &'a mut T,
+}
+
+impl<T: FnMut(u32)> Words<'_, T> {
+    fn push_ascii(&mut self, byte: u8) {
+        if byte.is_ascii_punctuation() {
+            self.alone(byte.into());
+        } else {
+            self.word.push(byte.to_ascii_lowercase().into());
         }
     }
-    push(' ');
+
+    fn push(&mut self, c: char) {
+        if c.is_whitespace() {
+            self.end();
+        } else if stands_alone(c) {
+            self.alone(c);
+        } else {
+            self.word.push(c);
+        }
+    }
+
+    fn alone(&mut self, c: char) {
+        self.end();
+        self.word.push(c);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if !self.word.is_empty() {
+            self.vocabulary.split(&self.word, self.token);
+            self.word.clear();
+        }
+    }
 }
 
 impl Vocabulary {
     /// Longest piece first, again and again; a word that cannot be covered is one [`UNKNOWN`].
     fn split(&self, word: &str, token: &mut impl FnMut(u32)) {
-        if let Some(id) = self.first.get(word) {
+        if let Some(id) = self.first.get(word.as_bytes()) {
             return token(*id);
         }
         let mut found = Vec::new();
-        let mut rest = word;
-        if word.chars().count() <= MAX_WORD_CHARS {
+        let mut rest = word.as_bytes();
+        if word.len() <= MAX_WORD_CHARS || word.chars().count() <= MAX_WORD_CHARS {
             while let Some((id, tail)) = self.longest_piece(rest, found.is_empty()) {
                 found.push(id);
                 rest = tail;
@@ -111,7 +133,7 @@ impl Vocabulary {
         if rest.is_empty() { found.into_iter().for_each(token) } else { token(UNKNOWN) }
     }
 
-    fn longest_piece<'a>(&self, word: &'a str, at_start: bool) -> Option<(u32, &'a str)> {
+    fn longest_piece<'a>(&self, word: &'a [u8], at_start: bool) -> Option<(u32, &'a [u8])> {
         let pieces = if at_start { &self.first } else { &self.rest };
         (1..=word.len().min(self.longest)).rev().find_map(|end| {
             let (head, tail) = word.split_at_checked(end)?;

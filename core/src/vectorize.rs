@@ -102,7 +102,7 @@ pub struct Match {
     pub metadata: Option<Metadata>,
 }
 
-/// Exact filter on the indexed properties; empty fields do not filter.
+/// Exact filter on the indexed properties, as a visitor gives it; empty fields do not filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
@@ -117,24 +117,43 @@ pub struct Filter {
     pub product: Option<String>,
 }
 
+/// Filter of a query: what the visitor wants, of what the live generation may hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QueryFilter {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lang: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product: Option<String>,
+    #[serde(rename = "gen")]
+    generation: AtMost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct AtMost {
+    #[serde(rename = "$lte")]
+    at_most: u64,
+}
+
 impl Filter {
-    /// Whether nothing is filtered; Vectorize refuses an empty filter object.
-    pub fn is_empty(&self) -> bool {
-        self.lang.is_none() && self.version.is_none() && self.product.is_none()
+    /// The same among vectors that this generation or an earlier one wrote.
+    pub fn up_to(self, generation: u64) -> QueryFilter {
+        let Self { lang, version, product } = self;
+        QueryFilter { lang, version, product, generation: AtMost { at_most: generation } }
     }
 }
 
 /// Second argument of the binding's `query`, and (beside `vector`) the body of the REST query.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueryOptions {
     /// At most [`MAX_TOP_K_WITH_METADATA`] with metadata.
     pub top_k: usize,
     /// `"all"`, `"indexed"` or `"none"`; the boolean form is rejected by the server.
-    pub return_metadata: String,
-    /// Absent when nothing is filtered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Filter>,
+    pub return_metadata: &'static str,
+    /// What may be found.
+    pub filter: QueryFilter,
 }
 
 /// State of an index. Writes show up here after they became visible to queries.
@@ -159,4 +178,22 @@ pub struct Info {
 pub struct Mutation {
     /// Opaque.
     pub mutation_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_asks_for_what_the_visitor_wants_of_a_generation() {
+        let options = |filter: Filter| QueryOptions { top_k: 6, return_metadata: "all", filter: filter.up_to(7) };
+        let german = Filter { lang: Some("de".to_owned()), ..Filter::default() };
+        assert_eq!(
+            [options(german), options(Filter::default())].map(|options| serde_json::to_value(options).unwrap()),
+            [
+                serde_json::json!({ "topK": 6, "returnMetadata": "all", "filter": { "lang": "de", "gen": { "$lte": 7 } } }),
+                serde_json::json!({ "topK": 6, "returnMetadata": "all", "filter": { "gen": { "$lte": 7 } } }),
+            ]
+        );
+    }
 }

@@ -1,17 +1,18 @@
-//! The calls of Cloudflare's REST API that an ingest makes: Workers AI, Vectorize and KV.
+//! The calls of Cloudflare's REST API that docent makes: Workers AI, Vectorize, D1 and KV.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use docent_core::embedding::SPEC;
-use docent_core::vectorize::{Info, MAX_UPSERT_BYTES, Mutation, Vector};
+use docent_core::vectorize::{Info, MAX_LIST_COUNT, MAX_UPSERT_BYTES, Match, Matches, Mutation, Vector};
 use docent_core::workers_ai::{EmbedRequest, EmbedResponse};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use crate::http::ApiError;
 use crate::http::{Answer, Body, Http};
-use crate::settings::Settings;
+use crate::settings::Connection;
 
 /// A client for one account, one index and one KV namespace.
 pub struct Cloudflare {
@@ -19,8 +20,27 @@ pub struct Cloudflare {
     /// Path of the index below the account.
     index: String,
     name: String,
-    /// Path of the values of the KV namespace.
-    values: String,
+    /// Path of the KV namespace.
+    namespace: String,
+    /// Path of the D1 database, if there is one.
+    database: Option<String>,
+}
+
+/// A statement of SQL. D1's REST API takes parameters as text; a column of another type, or a
+/// `CAST`, makes of them what they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// One statement; `?1` is the first parameter.
+    pub sql: &'static str,
+    /// At most 100, of at most 2 MB each ("D1 limits").
+    pub params: Vec<String>,
+}
+
+impl Statement {
+    /// With its parameters.
+    pub fn new<const N: usize>(sql: &'static str, params: [&dyn std::fmt::Display; N]) -> Self {
+        Self { sql, params: params.iter().map(ToString::to_string).collect() }
+    }
 }
 
 /// A write that was acknowledged.
@@ -34,12 +54,13 @@ pub struct Acknowledged {
 
 impl Cloudflare {
     /// Calls nothing yet.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Connection) -> Self {
         Self {
             http: Http::new(settings),
             index: format!("/vectorize/v2/indexes/{}", settings.index),
             name: settings.index.clone(),
-            values: format!("/storage/kv/namespaces/{}/values", settings.kv_id),
+            namespace: format!("/storage/kv/namespaces/{}", settings.kv_id),
+            database: settings.database.as_ref().map(|id| format!("/d1/database/{id}")),
         }
     }
 
@@ -91,16 +112,19 @@ impl Cloudflare {
         self.post::<Value>(&format!("{}/metadata_index/create", self.index), &body).map(drop)
     }
 
-    /// One vector a text. A batch that is too large is halved until it is not.
-    pub fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ApiError> {
+    /// One vector a text, in order, or why there is none: a batch that is too large is halved until
+    /// it is not, so that one text never sinks the others.
+    pub fn embed(&self, texts: &[String]) -> Result<Vec<Result<Vec<f32>, ApiError>>, ApiError> {
         match self.embed_batch(texts) {
+            Ok(vectors) => Ok(vectors.into_iter().map(Ok).collect()),
             Err(error) if error.is_too_large() && texts.len() > 1 => {
                 let (left, right) = texts.split_at(texts.len() / 2);
                 let mut vectors = self.embed(left)?;
                 vectors.extend(self.embed(right)?);
                 Ok(vectors)
             }
-            result => result,
+            Err(error) if error.is_too_large() => Ok(vec![Err(error)]),
+            Err(error) => Err(error),
         }
     }
 
@@ -123,22 +147,36 @@ impl Cloudflare {
     }
 
     /// Stores vectors, in as few calls as their bytes allow: every call is a job of the service, and
-    /// few large ones become visible sooner than many small ones.
-    pub fn upsert(&self, vectors: &[Vector]) -> Result<Acknowledged, ApiError> {
+    /// few large ones become visible sooner than many small ones. One vector that the service does
+    /// not take makes it refuse the whole call, so a refused call is halved until that one is alone.
+    pub fn upsert(
+        &self,
+        vectors: &[Vector],
+        writes: &mut Vec<Acknowledged>,
+        refused: &mut Vec<(String, ApiError)>,
+    ) -> Result<(), ApiError> {
         let path = format!("{}/upsert", self.index);
         let mut lines = Vec::new();
         for vector in vectors {
             serde_json::to_writer(&mut lines, vector).map_err(|error| ApiError::answer(&path, error))?;
             lines.push(b'\n');
         }
-        if lines.len() > MAX_UPSERT_BYTES && vectors.len() > 1 {
-            let (left, right) = vectors.split_at(vectors.len() / 2);
-            self.upsert(left)?;
-            return self.upsert(right);
-        }
         let body = Body { kind: "application/x-ndjson", bytes: &lines };
-        let (Mutation { mutation_id }, at) = self.http.result("POST", &path, Some(body))?;
-        Ok(Acknowledged { mutation_id, at })
+        let outcome = match lines.len() {
+            length if length > MAX_UPSERT_BYTES => Err(ApiError::too_large(&path, length)),
+            _ => self.http.result::<Mutation>("POST", &path, Some(body)),
+        };
+        match (outcome, vectors) {
+            (Ok((Mutation { mutation_id }, at)), _) => writes.push(Acknowledged { mutation_id, at }),
+            (Err(error), [one]) if error.is_bad_vector() => refused.push((one.id.clone(), error)),
+            (Err(error), many) if error.is_bad_vector() => {
+                let (left, right) = many.split_at(many.len() / 2);
+                self.upsert(left, writes, refused)?;
+                self.upsert(right, writes, refused)?;
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Deletes vectors; at most [`docent_core::vectorize::MAX_DELETE_IDS`].
@@ -155,9 +193,62 @@ impl Cloudflare {
         Ok(self.http.result("GET", &format!("{}/info", self.index), None)?.0)
     }
 
+    /// Ids of all vectors, a page at a time; a chain of pages is one snapshot.
+    pub fn list(&self, each: &mut dyn FnMut(Vec<String>)) -> Result<(), ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct List {
+            vectors: Vec<Listed>,
+            #[serde(default)]
+            next_cursor: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Listed {
+            id: String,
+        }
+        let mut cursor = String::new();
+        loop {
+            let path = format!("{}/list?count={MAX_LIST_COUNT}{cursor}", self.index);
+            let List { vectors, next_cursor } = self.http.result("GET", &path, None)?.0;
+            each(vectors.into_iter().map(|vector| vector.id).collect());
+            match next_cursor.filter(|cursor| !cursor.is_empty()) {
+                Some(next) => cursor = format!("&cursor={}", encoded(&next)),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Vectors with their metadata; at most [`MAX_GET_IDS`] ids. What is not there is left out.
+    pub fn get(&self, ids: &[String]) -> Result<Vec<Vector>, ApiError> {
+        self.post(&format!("{}/get_by_ids", self.index), &json!({ "ids": ids }))
+    }
+
+    /// The nearest chunks, best first, with their addresses.
+    pub fn query(&self, vector: &[f32], top_k: usize, generation: u64) -> Result<Vec<Match>, ApiError> {
+        let filter = json!({ "gen": { "$lte": generation } });
+        let body = json!({ "vector": vector, "topK": top_k, "returnMetadata": "all", "filter": filter });
+        self.post::<Matches>(&format!("{}/query", self.index), &body).map(|found| found.matches)
+    }
+
+    /// Runs statements one after the other as one transaction, and returns the rows of each. No
+    /// database in the settings: no rows.
+    pub fn sql<T: DeserializeOwned>(&self, statements: &[Statement]) -> Result<Vec<Vec<T>>, ApiError> {
+        #[derive(Deserialize)]
+        struct ResultSet<T> {
+            results: Vec<T>,
+        }
+        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        let body = match statements {
+            [one] => json!(one),
+            many => json!({ "batch": many }),
+        };
+        let sets: Vec<ResultSet<T>> = self.post(&format!("{database}/query"), &body)?;
+        Ok(sets.into_iter().map(|set| set.results).collect())
+    }
+
     /// A value; `None` if the key is not there.
     pub fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, ApiError> {
-        match self.http.call("GET", &format!("{}/{key}", self.values), None) {
+        match self.http.call("GET", &format!("{}/values/{}", self.namespace, encoded(key)), None) {
             Ok(Answer { body, .. }) => Ok(Some(body)),
             // 10009 is a missing key; a missing namespace answers 404 as well.
             Err(error) if error.status == Some(404) && error.code.is_none_or(|code| code == 10_009) => Ok(None),
@@ -166,16 +257,40 @@ impl Cloudflare {
     }
 
     /// Stores a value. KV takes one write a second of the same key.
-    pub fn kv_put(&self, key: &str, value: &str) -> Result<(), ApiError> {
-        let body = Body { kind: "application/octet-stream", bytes: value.as_bytes() };
-        self.http.call("PUT", &format!("{}/{key}", self.values), Some(body)).map(drop)
+    pub fn kv_put(&self, key: &str, value: &[u8]) -> Result<(), ApiError> {
+        let body = Body { kind: "application/octet-stream", bytes: value };
+        self.http.call("PUT", &format!("{}/values/{}", self.namespace, encoded(key)), Some(body)).map(drop)
     }
 
-    fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ApiError> {
+    /// Deletes a value; one that is not there is none afterwards either.
+    pub fn kv_delete(&self, key: &str) -> Result<(), ApiError> {
+        match self.http.call("DELETE", &format!("{}/values/{}", self.namespace, encoded(key)), None) {
+            Err(error) if error.status == Some(404) && error.code.is_none_or(|code| code == 10_009) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// The first thousand keys that begin so.
+    pub fn kv_keys(&self, prefix: &str) -> Result<Vec<String>, ApiError> {
+        #[derive(Deserialize)]
+        struct Key {
+            name: String,
+        }
+        let path = format!("{}/keys?limit=1000&prefix={}", self.namespace, encoded(prefix));
+        let keys: Vec<Key> = self.http.result("GET", &path, None)?.0;
+        Ok(keys.into_iter().map(|key| key.name).collect())
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ApiError> {
         let bytes = body.to_string();
         let body = Body { kind: "application/json", bytes: bytes.as_bytes() };
         self.http.result("POST", path, Some(body)).map(|(result, _)| result)
     }
+}
+
+/// A segment of a path, or the value of a query.
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 #[cfg(test)]
@@ -190,15 +305,13 @@ mod tests {
     /// A service that gives these answers, one a connection, and tells the bodies it was sent.
     fn service(answers: Vec<(u16, String)>) -> (Cloudflare, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let settings = Settings {
-            sources: Vec::new(),
+        let settings = Connection {
             api_base: format!("http://{}", listener.local_addr().unwrap()),
             account_id: "account".to_owned(),
             api_token: Token("secret".to_owned()),
             index: "docs".to_owned(),
             kv_id: "space".to_owned(),
-            concurrency: 1,
-            dry_run: false,
+            database: None,
         };
         let serve = move |(status, body): (u16, String)| {
             let mut stream = BufReader::new(listener.accept().unwrap().0);
@@ -237,7 +350,7 @@ mod tests {
         let answers = vec![(413, failure(3_006, "too large")), (200, vectors(&[1.0])), (200, vectors(&[2.0, 3.0]))];
         let (cloud, service) = service(answers);
         let texts = ["a", "b", "c"].map(str::to_owned);
-        let firsts: Vec<f32> = cloud.embed(&texts).unwrap().iter().map(|vector| vector[0]).collect();
+        let firsts: Vec<f32> = cloud.embed(&texts).unwrap().iter().map(|vector| vector.as_ref().unwrap()[0]).collect();
         assert_eq!(firsts, [1.0, 2.0, 3.0]);
         assert_eq!(service.join().unwrap()[2], r#"{"pooling":"cls","text":["b","c"]}"#);
     }

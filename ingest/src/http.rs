@@ -1,14 +1,16 @@
 //! One call of the REST API: authorised, repeated while that makes sense, its envelope opened.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use docent_core::workers_ai::AiError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{HeaderMap, Request, header};
 
-use crate::settings::{Settings, Token};
+use crate::settings::{Connection, Token};
 
 /// An upsert carries up to 100 MB; a call that takes longer than this has broken off unnoticed.
 const TIMEOUT: Duration = Duration::from_mins(5);
@@ -18,6 +20,11 @@ const RETRIES: usize = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest `Retry-After` that is waited for.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
+
+/// Calls of one token in [`WINDOW`], over all of Cloudflare's REST API ("API rate limits"); going
+/// beyond blocks the token for the rest of the window, so some are left for others.
+const MAX_CALLS: usize = 1_150;
+const WINDOW: Duration = Duration::from_mins(5);
 
 /// A call that failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +68,17 @@ impl ApiError {
         matches!(self.status, Some(401 | 403)) || matches!(self.code, Some(10_000 | 9_109))
     }
 
+    /// A body that the service would not take.
+    pub(crate) fn too_large(call: &str, bytes: usize) -> Self {
+        Self { status: Some(413), ..Self::answer(call, format!("{bytes} bytes are too many for one call")) }
+    }
+
+    /// Whether one vector of several may be at fault: too large a request, too much metadata, or a
+    /// line that cannot be read (Vectorize's codes).
+    pub(crate) fn is_bad_vector(&self) -> bool {
+        self.status == Some(413) || matches!(self.code, Some(40_008 | 40_016 | 40_023))
+    }
+
     pub(crate) fn is_missing(&self) -> bool {
         // 3000 is Vectorize's `vectorize.index.not_found`, whatever status carries it.
         (matches!(self.status, Some(404 | 410)) || self.code == Some(3_000)) && self.code != Some(7_003)
@@ -84,8 +102,8 @@ impl ApiError {
             (Some(10_013), _) => "; check the id of the KV namespace SESSIONS",
             (Some(5_007 | 5_028), _) => "; Workers AI no longer offers this model: update docent",
             _ if self.is_auth() => {
-                "; the API token needs the permissions Workers AI: Read, Vectorize: Edit and Workers KV Storage: Edit, \
-                 and must belong to this account"
+                "; the API token needs the permissions Workers AI: Read, Vectorize: Edit, D1: Edit and Workers KV \
+                 Storage: Edit, and must belong to this account"
             }
             (_, Some(429 | 500..)) => "; run the same command again, what is done is kept",
             _ => "",
@@ -107,14 +125,37 @@ pub(crate) struct Body<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// When the last calls were made, so that no more are made than the service allows.
+#[derive(Default)]
+struct Pace(VecDeque<Instant>);
+
+impl Pace {
+    /// How long to wait before a call at this moment.
+    fn wait(&mut self, now: Instant) -> Duration {
+        while self.0.front().is_some_and(|call| now.duration_since(*call) >= WINDOW) {
+            self.0.pop_front();
+        }
+        let wait = match self.0.front() {
+            Some(first) if self.0.len() >= MAX_CALLS => WINDOW.saturating_sub(now.duration_since(*first)),
+            _ => Duration::ZERO,
+        };
+        if wait.is_zero() {
+            self.0.push_back(now);
+        }
+        wait
+    }
+}
+
 pub(crate) struct Http {
     agent: ureq::Agent,
     account: String,
     token: Token,
+    /// None for a stand-in on this machine.
+    pace: Option<Mutex<Pace>>,
 }
 
 impl Http {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Connection) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -124,7 +165,20 @@ impl Http {
             .build()
             .into();
         let account = format!("{}/accounts/{}", settings.api_base, settings.account_id);
-        Self { agent, account, token: settings.api_token.clone() }
+        let pace = (!settings.is_local()).then(Mutex::default);
+        Self { agent, account, token: settings.api_token.clone(), pace }
+    }
+
+    /// Waits until a call is allowed.
+    fn pace(&self) {
+        let Some(pace) = &self.pace else { return };
+        loop {
+            let wait = pace.lock().unwrap_or_else(PoisonError::into_inner).wait(Instant::now());
+            if wait.is_zero() {
+                return;
+            }
+            std::thread::sleep(wait);
+        }
     }
 
     /// Calls, and calls again after a pause while the failure may pass.
@@ -144,6 +198,7 @@ impl Http {
     }
 
     fn call_once(&self, method: &str, path: &str, body: Option<Body<'_>>) -> Result<Answer, ApiError> {
+        self.pace();
         let call = format!("{method} {path}");
         let request = Request::builder()
             .method(method)
@@ -208,4 +263,27 @@ fn failure(call: String, status: u16, headers: &HeaderMap, body: &[u8]) -> ApiEr
 
 fn date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_window_holds_more_calls_than_are_allowed() {
+        let (mut pace, mut now, mut made) = (Pace::default(), Instant::now(), Vec::new());
+        for _ in 0..3 * MAX_CALLS {
+            let wait = pace.wait(now);
+            if !wait.is_zero() {
+                now += wait;
+                assert!(pace.wait(now).is_zero());
+            }
+            made.push(now);
+            now += Duration::from_millis(100);
+        }
+        for (first, call) in made.iter().zip(made.iter().skip(MAX_CALLS)) {
+            assert!(call.duration_since(*first) >= WINDOW);
+        }
+        assert!(now.duration_since(*made.first().unwrap()) < 3 * WINDOW, "and it does not wait for nothing");
+    }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::guard::Concern;
+use crate::plan::Plan;
+
 /// A file, and why it is not in the index as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -25,35 +28,42 @@ impl Failure {
 pub struct Report {
     /// Whether this was only a plan.
     pub dry_run: bool,
-    /// Whether anything was, or would be, written.
+    /// Whether readers see, or would see, anything else than before.
     pub changed: bool,
     /// Vectorize index.
     pub index: String,
-    /// Generation of the index afterwards.
+    /// Generation that is live afterwards.
     pub generation: u64,
-    /// Documents in the index afterwards.
+    /// Documents in it.
     pub documents: usize,
-    /// Chunks in the index afterwards.
+    /// Chunks in it.
     pub chunks: usize,
+    /// Which pages are new, changed, moved and gone, and how many chunks stay and go.
+    pub plan: Plan,
     /// Chunks that were embedded.
-    pub new: usize,
-    /// Chunks that were there already.
-    pub unchanged: usize,
-    /// Chunks that were deleted.
-    pub deleted: usize,
+    pub embedded: usize,
+    /// Chunks whose vector was copied from one with the same text.
+    pub copied: usize,
     /// Tokens of the chunks that were embedded.
     pub tokens: usize,
     /// What embedding them takes of the Workers AI allocation.
     pub neurons: f64,
     /// And what that costs beyond the free one, US dollars.
     pub cost_usd: f64,
-    /// Pages that ask not to be found, with the front matter field that says so.
+    /// Pages that ask not to be found, with what says so.
     pub skipped: Vec<Failure>,
     /// Files that could not be ingested.
     pub failed: Vec<Failure>,
+    /// Pages without text.
+    pub empty: Vec<String>,
+    /// Guards that would refuse it; only in a plan.
+    pub concerns: Vec<Concern>,
     /// Wall time.
     pub seconds: f64,
 }
+
+/// Pages of a plan that are named one by one.
+const NAMED: usize = 50;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,23 +73,67 @@ impl fmt::Display for Report {
         for Failure { path, reason } in &self.skipped {
             writeln!(f, "skipped  {path}: {reason}")?;
         }
-        let Self { index, documents, chunks, new, unchanged, deleted, .. } = self;
-        match (self.dry_run, self.changed) {
-            (_, false) => {
-                write!(f, "nothing has changed: index {index} holds {chunks} chunks of {documents} documents")
+        for path in &self.empty {
+            writeln!(f, "empty    {path}: no text")?;
+        }
+        let Self { index, generation, documents, chunks, embedded, copied, .. } = self;
+        if !self.changed {
+            return write!(
+                f,
+                "nothing has changed: index {index}, generation {generation}, {chunks} chunks of {documents} documents"
+            );
+        }
+        let Plan { unchanged_chunks, removed_chunks, .. } = self.plan;
+        let cost = format!("{} tokens, {:.0} neurons, ${:.4}", self.tokens, self.neurons, self.cost_usd);
+        let copied = if *copied == 0 { String::new() } else { format!(", {copied} copied") };
+        if self.dry_run {
+            self.pages(f)?;
+            for concern in &self.concerns {
+                writeln!(f, "refused  {concern}")?;
             }
-            (true, true) => write!(
+            return write!(
                 f,
-                "would embed {new} chunks ({} tokens, {:.0} neurons, ${:.4}), keep {unchanged} and delete {deleted}; \
-                 index {index} would then hold {chunks} chunks of {documents} documents",
-                self.tokens, self.neurons, self.cost_usd
-            ),
-            (false, true) => write!(
-                f,
-                "index {index}, generation {}: {chunks} chunks of {documents} documents\n\
-                 {new} embedded ({} tokens, {:.0} neurons, ${:.4}), {unchanged} unchanged, {deleted} deleted, {:.1} s",
-                self.generation, self.tokens, self.neurons, self.cost_usd, self.seconds
-            ),
+                "would embed {embedded} chunks ({cost}){copied}, keep {unchanged_chunks} and remove {removed_chunks}; \
+                 generation {generation} of index {index} would hold {chunks} chunks of {documents} documents"
+            );
+        }
+        write!(
+            f,
+            "index {index}, generation {generation}: {chunks} chunks of {documents} documents ({})\n\
+             {embedded} embedded ({cost}){copied}, {unchanged_chunks} unchanged, {removed_chunks} removed, {:.1} s",
+            self.counts(),
+            self.seconds
+        )
+    }
+}
+
+impl Report {
+    fn counts(&self) -> String {
+        let Plan { added, changed, moved, removed, .. } = &self.plan;
+        let counts =
+            [(added.len(), "new"), (changed.len(), "changed"), (moved.len(), "moved"), (removed.len(), "gone")];
+        let counts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if counts.is_empty() { "the same pages".to_owned() } else { counts.join(", ") }
+    }
+
+    fn pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { added, changed, moved, removed, .. } = &self.plan;
+        let moved = moved.iter().map(|(from, to)| ("moved  ", format!("{from} -> {to}")));
+        let named =
+            |what: &'static str, paths: &[String]| paths.iter().map(|path| (what, path.clone())).collect::<Vec<_>>();
+        let all: Vec<(&str, String)> = named("changed", changed)
+            .into_iter()
+            .chain(moved)
+            .chain(named("gone   ", removed))
+            .chain(named("new    ", added))
+            .collect();
+        for (what, page) in all.iter().take(NAMED) {
+            writeln!(f, "{what}  {page}")?;
+        }
+        match all.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => writeln!(f, "and {more} more pages"),
         }
     }
 }

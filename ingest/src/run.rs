@@ -1,34 +1,45 @@
 //! The ingest, in the order it happens.
 //!
-//! Two rules hold at every moment, also when the program is killed: what the manifest names is in
-//! the index, since it is written after the service acknowledged; and a page is never missing from
-//! the index, since old chunks are deleted only after the new ones can be found.
+//! Three rules hold at every moment, also when the program is killed. Readers see one generation of
+//! the index, whole: the next one is written beside it and goes live by one write. What the books
+//! name is in the index: it is noted after the service acknowledged it, and noted away before it is
+//! deleted. And whatever a broken-off run left behind is found by the next one, which continues it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
-use docent_core::chunk::{self, Chunk};
-use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
+use docent_core::embedding::{FINGERPRINT, INDEX_KEY, IndexRecord, SPEC};
+use docent_core::generation::{Retired, retired_key};
 use docent_core::vectorize::{MAX_DELETE_IDS, METADATA_INDEXES};
 
+use crate::books::{self, Books, BooksError};
 use crate::cloudflare::{Acknowledged, ApiError, Cloudflare};
-use crate::manifest::{Books, Manifest, ManifestError};
+use crate::guard::{self, Concern, Golden};
+use crate::lease::{self, LeaseError, now_ms};
 use crate::plan::{self, Plan};
+use crate::reading::Reading;
 use crate::report::{Failure, Report};
 use crate::settings::Settings;
-use crate::source::{self, Keeps, Outcome};
-use crate::store;
+use crate::state::{ChunkId, Generation, Page, State, Status};
+use crate::store::{self, Stored};
+use crate::upkeep::RollbackError;
 
 /// Writes are visible after seconds, under load after minutes.
 const VISIBLE_WITHIN: Duration = Duration::from_mins(15);
-const POLL_EVERY: Duration = Duration::from_millis(500);
+const FIRST_POLL: Duration = Duration::from_millis(50);
+const LAST_POLL: Duration = Duration::from_secs(2);
+/// How often the plan is made anew when somebody else wrote in the meantime.
+const TRIES: usize = 3;
 
 /// Why an ingest came to nothing, or stopped on its way.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// An empty index would be the result, and is hardly what was meant.
-    #[error("no text in Markdown files below the given paths, so the index is left as it is; files that .gitignore names are not read{}", listed(.0))]
+    #[error("no text in what was given, so the index is left as it is; files that .gitignore names are not read{}", listed(.0))]
     Nothing(Vec<Failure>),
+    /// It might be another one that was meant.
+    #[error("there is no Vectorize index {0}; create it with --create-index, or name another one in wrangler.toml")]
+    NoIndex(String),
     /// The index is no home for these vectors.
     #[error(
         "index {name} has {dimensions} dimensions and metric {metric}, docent needs {} and {}; name another index",
@@ -43,170 +54,406 @@ pub enum IngestError {
         /// Its metric.
         metric: String,
     },
+    /// It looks like an accident.
+    #[error("nothing went live:{}", .0.iter().flat_map(|concern| ["\n  ".to_owned(), concern.to_string()]).collect::<String>())]
+    Refused(Vec<Concern>),
     /// Vectorize took the writes and does not show them.
     #[error("the index does not show the last writes after {} minutes; run the same command later", VISIBLE_WITHIN.as_secs() / 60)]
     NotVisible,
-    /// What is in the index cannot be known.
+    /// Somebody else is faster.
+    #[error(
+        "another ingest changed the index {TRIES} times while this one was planning; run it again when that is done"
+    )]
+    Overtaken,
+    /// There is nothing to go back to.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Rollback(#[from] RollbackError),
+    /// Somebody else writes.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// What is in the index cannot be known, or not be noted.
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// A call failed.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The disk is full, for one.
+    #[error("cannot keep new chunks in a temporary file: {0}")]
+    Spool(#[from] std::io::Error),
 }
 
 fn listed(failures: &[Failure]) -> String {
     failures.iter().flat_map(|Failure { path, reason }| ["\nfailed   ", path, ": ", reason]).collect()
 }
 
-/// How far the ingest is: stage, steps done, steps in all.
-pub type Progress<'a> = &'a dyn Fn(&str, usize, usize);
+/// How far it is: stage, steps done, steps in all (0: unknown).
+pub type Progress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 
 /// Brings the index in step with the documents.
 pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, IngestError> {
     let started = Instant::now();
-    let reading = Reading::of(settings);
-    if reading.chunks.is_empty() {
+    let cloud = Cloudflare::new(&settings.connection);
+    for _ in 0..TRIES {
+        if let Some(mut report) = attempt(&cloud, settings, progress)? {
+            report.seconds = started.elapsed().as_secs_f64();
+            return Ok(report);
+        }
+    }
+    Err(IngestError::Overtaken)
+}
+
+/// `None` when somebody else wrote between plan and lease, so that the plan means nothing.
+fn attempt(cloud: &Cloudflare, settings: &Settings, progress: Progress<'_>) -> Result<Option<Report>, IngestError> {
+    let exists = check_index(cloud, settings)?;
+    let books = books::open(cloud, &settings.connection);
+    progress("reading the state of the index", 0, 0);
+    let (state, rows_missing) = books.load()?;
+    // Somebody deleted the index, and perhaps created it anew.
+    let vectors_lost = state.live.is_some() && (!exists || cloud.info()?.vector_count == 0);
+    let known = if vectors_lost { HashSet::new() } else { state.known().into_keys().collect() };
+    let reading = Reading::of(&settings.sources, &state, &known, rows_missing || vectors_lost, progress)?;
+    if reading.pages.is_empty() {
         return Err(IngestError::Nothing(reading.failed));
     }
-    let cloud = Cloudflare::new(settings);
-    let exists = check_index(&cloud, &settings.index)?;
-    let books = Books::open(&cloud)?;
-    let known = if exists && cloud.info()?.vector_count > 0 { books.manifest.clone() } else { Manifest::default() };
-    let plan = Plan::new(&known, reading.chunks, &reading.unread.of(&known));
-    let live = live_record(&cloud)?;
-    let record = IndexRecord {
-        v: 1,
-        spec: SPEC.fingerprint(),
-        generation: live.as_ref().map_or(books.manifest.generation, |live| live.generation),
-        documents: plan.documents.len(),
-        chunks: plan.documents.values().map(BTreeSet::len).sum(),
-        retired: 0,
-        updated_at: live.as_ref().map_or(0, |live| live.updated_at),
-    };
-    // A run that was killed after its last write left the manifest a generation ahead.
-    let changed = !plan.is_empty() || live.as_ref() != Some(&record) || books.manifest.generation != record.generation;
-    let record = if changed { IndexRecord { generation: record.generation + 1, ..record } } else { record };
-    let mut report = report(settings, &plan, &record, changed);
-    (report.skipped, report.failed) = (reading.skipped, reading.failed);
-    if changed && !settings.dry_run {
-        let mut books = books;
-        books.manifest = Manifest { generation: record.generation, spec: record.spec.clone(), ..known };
-        carry_out(&cloud, settings, exists, &plan, record, books, progress)?;
+    let plan = Plan::new(&state, &reading.pages);
+    let concerns = guard::before_writing(&state, &reading, &plan, settings.max_vanished)?;
+    let publishes = !plan.is_empty() || rows_missing || vectors_lost;
+    let tidies = state.staging().is_some()
+        || !state.beyond(settings.keep).is_empty()
+        || !state.garbage().is_empty()
+        || record(&state) != stored_record(cloud)?;
+    let mut report = report(settings, &state, &reading, plan, publishes);
+    if settings.dry_run {
+        report.concerns = concerns;
+        return Ok(Some(report));
     }
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
+    let refused: Vec<Concern> =
+        concerns.into_iter().filter(|concern| !settings.allow.contains(&concern.guard())).collect();
+    if !refused.is_empty() {
+        return Err(IngestError::Refused(refused));
+    }
+    if !publishes && !tidies {
+        return Ok(Some(report));
+    }
+    let heads = (state.generations.clone(), state.live);
+    lease::holding(&*books, settings.wait, progress, |owner| {
+        if !rows_missing && books.heads()? != heads {
+            return Ok(None);
+        }
+        let mut writer = Writer { cloud, books: &*books, keep: settings.keep, owner, progress, state };
+        if publishes {
+            prepare_index(cloud, exists)?;
+            let wanted = Wanted { settings, reading: &reading, known: &known, rows_missing, vectors_lost };
+            writer.publish(&wanted, &mut report)?;
+        } else {
+            writer.tidy()?;
+        }
+        Ok(Some(report))
+    })
 }
 
-/// The steps that write.
-fn carry_out(
-    cloud: &Cloudflare,
-    settings: &Settings,
-    exists: bool,
-    plan: &Plan,
-    record: IndexRecord,
-    mut books: Books<'_>,
-    progress: Progress<'_>,
-) -> Result<(), IngestError> {
-    if !plan.new.is_empty() {
-        prepare_index(cloud, exists)?;
-        let stored = store::embed_and_store(cloud, &plan.new, settings.concurrency, &mut books, progress);
-        books.save()?;
-        wait_until_visible(cloud, &stored?, progress)?;
-    }
-    let updated_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let record = IndexRecord { updated_at: u64::try_from(updated_at).unwrap_or_default(), ..record };
-    let json = serde_json::to_string(&record).map_err(ManifestError::from)?;
-    cloud.kv_put(INDEX_KEY, &json)?;
-    let deleted = delete(cloud, &plan.gone, &mut books, progress);
-    books.save()?;
-    wait_until_visible(cloud, &deleted?, progress)
-}
-
-fn report(settings: &Settings, plan: &Plan, record: &IndexRecord, changed: bool) -> Report {
-    let tokens = plan.tokens();
+fn report(settings: &Settings, state: &State, reading: &Reading, plan: Plan, publishes: bool) -> Report {
+    let tokens = reading.new.tokens;
     let (neurons, cost_usd) = plan::price(tokens);
+    let live = state.live.map_or(0, |live| live.generation);
     Report {
         dry_run: settings.dry_run,
-        changed,
-        index: settings.index.clone(),
-        generation: record.generation,
-        documents: record.documents,
-        chunks: record.chunks,
-        new: plan.new.len(),
-        unchanged: plan.unchanged,
-        deleted: plan.gone.len(),
+        changed: publishes,
+        index: settings.connection.index.clone(),
+        generation: if publishes { state.next_number() } else { live },
+        documents: reading.pages.len(),
+        chunks: reading.pages.iter().map(|page| page.chunks.len()).sum(),
+        embedded: reading.new.to_embed,
+        copied: reading.new.to_copy,
         tokens,
         neurons,
         cost_usd,
+        plan,
+        skipped: reading.skipped.clone(),
+        failed: reading.failed.clone(),
+        empty: reading.empty.clone(),
         ..Report::default()
     }
 }
 
-/// The documents as they are now.
-struct Reading {
-    chunks: Vec<Chunk>,
-    skipped: Vec<Failure>,
-    failed: Vec<Failure>,
-    unread: Unread,
+/// The documentation, with what is known of the index.
+struct Wanted<'a> {
+    settings: &'a Settings,
+    reading: &'a Reading,
+    known: &'a HashSet<ChunkId>,
+    /// The state comes from KV, and D1 has no rows yet.
+    rows_missing: bool,
+    /// The state names vectors that are not there.
+    vectors_lost: bool,
 }
 
-/// What the index holds of these documents stays until they can be read again.
-struct Unread {
-    /// Files that failed.
-    paths: BTreeSet<String>,
-    /// If a folder failed: all files that were found, since whatever else is known may be in it.
-    all_but: Option<BTreeSet<String>>,
+/// The steps that write, by whoever holds the lease.
+pub(crate) struct Writer<'a> {
+    pub(crate) cloud: &'a Cloudflare,
+    pub(crate) books: &'a dyn Books,
+    /// Generations that can be gone back to.
+    pub(crate) keep: usize,
+    pub(crate) owner: &'a str,
+    pub(crate) progress: Progress<'a>,
+    pub(crate) state: State,
 }
 
-impl Unread {
-    fn of(&self, known: &Manifest) -> BTreeSet<String> {
-        let hidden = |path: &&String| self.all_but.as_ref().is_some_and(|found| !found.contains(*path));
-        known.documents.keys().filter(|path| self.paths.contains(*path) || hidden(path)).cloned().collect()
+impl Writer<'_> {
+    /// Writes the next generation beside the live one, and lets it go live.
+    fn publish(&mut self, wanted: &Wanted<'_>, report: &mut Report) -> Result<(), IngestError> {
+        let before = self.state.live;
+        let resumes = self.state.staging().is_some();
+        let staging = self.begin(wanted)?;
+        let number = staging.number;
+        let present = self.present(wanted, resumes)?;
+        let Stored { mut writes, refused, embedded, copied } = store::embed_and_store(
+            self.cloud,
+            self.books,
+            &wanted.reading.new,
+            number,
+            &present,
+            wanted.settings.concurrency,
+            self.progress,
+        )?;
+        (report.embedded, report.copied) = (embedded, copied);
+        let refused_ids: HashSet<ChunkId> = refused.keys().copied().collect();
+        report.failed.extend(refused.into_values());
+        let pages = without(&wanted.reading.pages, &refused_ids);
+        let leftovers = self.stage(staging, &pages, wanted)?;
+        self.wait_until_visible(&writes)?;
+        self.check_golden(wanted.settings, number)?;
+        writes = self.delete(&leftovers)?;
+        self.wait_until_visible(&writes)?;
+        self.books.forget_garbage(&self.state)?;
+        self.tidy_retired()?;
+        self.state.go_live(number, now_ms());
+        if let Some(live) = self.state.live {
+            self.books.go_live(&self.state, live, self.owner)?;
+        }
+        publish_record(self.cloud, &self.state)?;
+        let gone = if wanted.vectors_lost { before.map(|live| vec![live.generation]) } else { None };
+        self.drop_generations(&gone.unwrap_or_else(|| self.state.beyond(self.keep)))?;
+        if wanted.rows_missing {
+            let held = self.state.chunks(number);
+            self.delete(&wanted.known.difference(&held).copied().collect())?;
+            books::Kv::new(self.cloud).forget()?;
+        }
+        Ok(())
+    }
+
+    /// Notes what is going to be written, and which generations that lets go.
+    fn begin(&mut self, wanted: &Wanted<'_>) -> Result<Generation, IngestError> {
+        let number = self.state.next_number();
+        let created_at = self.state.staging().map_or_else(now_ms, |staging| staging.created_at);
+        let dropped = self.state.beyond_next(if wanted.vectors_lost { 0 } else { self.keep });
+        self.state.unstage(number);
+        if wanted.rows_missing {
+            self.state = State::default();
+        }
+        self.state.drop_generations(&dropped);
+        let staging = Generation {
+            number,
+            status: Status::Staging,
+            spec: FINGERPRINT.clone(),
+            documents: 0,
+            chunks: 0,
+            added: 0,
+            removed: 0,
+            retired: 0,
+            created_at,
+        };
+        self.books.begin(&self.state, &staging, &dropped)?;
+        Ok(staging)
+    }
+
+    /// Chunks that need not be written: an earlier try did, or they are there without a row.
+    fn present(&self, wanted: &Wanted<'_>, resumes: bool) -> Result<HashSet<ChunkId>, IngestError> {
+        if resumes {
+            let ids = wanted.reading.pages.iter().flat_map(|page| &page.chunks).map(|chunk| chunk.id);
+            return self.recover(&ids.collect(), wanted.known);
+        }
+        Ok(if wanted.rows_missing { wanted.known.clone() } else { HashSet::new() })
+    }
+
+    /// What a broken-off run has written: which of it is wanted, and the rest is deleted. Nobody
+    /// knows what the last calls of that run came to, so a write of our own goes after them, and
+    /// once that one is visible, so is everything before it.
+    fn recover(&self, wanted: &HashSet<ChunkId>, known: &HashSet<ChunkId>) -> Result<HashSet<ChunkId>, IngestError> {
+        (self.progress)("looking for what a broken-off run has written", 0, 0);
+        let barrier = self.cloud.delete(&["0".repeat(32)])?;
+        self.wait_until_visible(&[barrier])?;
+        let (mut present, mut orphans) = (HashSet::new(), HashSet::new());
+        self.cloud.list(&mut |ids| {
+            for id in ids.into_iter().filter_map(|id| ChunkId::try_from(id).ok()) {
+                if wanted.contains(&id) {
+                    present.insert(id);
+                } else if !known.contains(&id) {
+                    orphans.insert(id);
+                }
+            }
+        })?;
+        let writes = self.delete(&orphans)?;
+        self.wait_until_visible(&writes)?;
+        Ok(present)
+    }
+
+    /// Writes the rows, and says whose vectors nobody needs any more.
+    fn stage(
+        &mut self,
+        staging: Generation,
+        pages: &[Page],
+        wanted: &Wanted<'_>,
+    ) -> Result<HashSet<ChunkId>, IngestError> {
+        (self.progress)("writing the state", 0, 0);
+        let changes = self.state.changes(pages);
+        self.state.stage(staging.clone(), &changes);
+        let garbage = self.state.garbage();
+        self.state.forget_garbage();
+        let retired = if wanted.rows_missing {
+            let held = self.state.chunks(staging.number);
+            let others: Vec<String> = wanted.known.difference(&held).map(ToString::to_string).collect();
+            Retired::new(others.iter().map(String::as_str))
+        } else {
+            self.state.retired(pages)
+        };
+        let generation = Generation {
+            documents: pages.len(),
+            chunks: pages.iter().map(|page| page.chunks.len()).sum(),
+            added: changes.added.len(),
+            removed: changes.removed.len(),
+            retired: retired.len(),
+            ..staging
+        };
+        self.state.describe(&generation);
+        self.books.stage(&self.state, &generation, &changes)?;
+        if !retired.is_empty() {
+            self.cloud.kv_put(&retired_key(generation.number), &retired.to_bytes())?;
+        }
+        Ok(if wanted.vectors_lost { HashSet::new() } else { garbage })
+    }
+
+    /// Questions that find their page now and would not afterwards.
+    fn check_golden(&self, settings: &Settings, number: u64) -> Result<(), IngestError> {
+        if settings.allow.contains(&guard::Guard::Golden) {
+            return Ok(());
+        }
+        let Some(live) = self.state.live().filter(|live| live.spec == *FINGERPRINT).map(|live| live.number) else {
+            return Ok(());
+        };
+        let mut lost = Vec::new();
+        let all = settings.golden.len();
+        for (done, batch) in settings.golden.chunks(guard::GOLDEN_BATCH).enumerate() {
+            (self.progress)("asking golden questions", done * guard::GOLDEN_BATCH, all);
+            let texts: Vec<String> = batch.iter().map(guard::text_to_embed).collect();
+            for (golden, vector) in batch.iter().zip(self.cloud.embed(&texts)?) {
+                let vector = vector?;
+                if self.finds(golden, &vector, live)? && !self.finds(golden, &vector, number)? {
+                    lost.push(golden.question.clone());
+                }
+            }
+        }
+        if lost.is_empty() { Ok(()) } else { Err(IngestError::Refused(vec![Concern::Golden { questions: lost }])) }
+    }
+
+    /// Whether readers of a generation find a page of the question.
+    fn finds(&self, golden: &Golden, vector: &[f32], generation: u64) -> Result<bool, IngestError> {
+        let held = self.state.chunks(generation);
+        let found = self.cloud.query(vector, docent_core::vectorize::MAX_TOP_K_WITH_METADATA, generation)?;
+        let held =
+            found.into_iter().filter(|found| ChunkId::try_from(found.id.clone()).is_ok_and(|id| held.contains(&id)));
+        let mut pages: Vec<(String, String)> = Vec::new();
+        for metadata in held.filter_map(|found| found.metadata) {
+            let page = (metadata.path, metadata.url);
+            if !pages.contains(&page) {
+                pages.push(page);
+            }
+        }
+        pages.truncate(guard::GOLDEN_TOP_K);
+        Ok(guard::is_found(golden, &pages))
+    }
+
+    /// Puts in order what a broken-off run, or a smaller `--keep`, left to be done.
+    pub(crate) fn tidy(&mut self) -> Result<(), IngestError> {
+        if let Some(number) = self.state.staging().map(|staging| staging.number) {
+            self.state.unstage(number);
+            let known = self.state.known().into_keys().collect();
+            self.recover(&HashSet::new(), &known)?;
+            self.state.drop_generations(&[number]);
+            self.books.abandon(&self.state, number)?;
+        }
+        let dropped = self.state.beyond(self.keep);
+        self.drop_generations(&dropped)?;
+        publish_record(self.cloud, &self.state)
+    }
+
+    /// Lets generations go, and deletes what only they held.
+    fn drop_generations(&mut self, dropped: &[u64]) -> Result<(), IngestError> {
+        self.state.drop_generations(dropped);
+        let garbage = self.state.garbage();
+        if dropped.is_empty() && garbage.is_empty() {
+            return Ok(());
+        }
+        self.books.drop_generations(&self.state, dropped)?;
+        let writes = self.delete(&garbage)?;
+        self.wait_until_visible(&writes)?;
+        self.state.forget_garbage();
+        self.books.forget_garbage(&self.state)?;
+        self.tidy_retired()
+    }
+
+    /// Lists of generations that are no more.
+    fn tidy_retired(&self) -> Result<(), IngestError> {
+        let has_list = self.state.generations.iter().filter(|generation| generation.retired > 0);
+        let needed: BTreeSet<String> = has_list.map(|generation| retired_key(generation.number)).collect();
+        for key in self.cloud.kv_keys("retired:")? {
+            if !needed.contains(&key) {
+                self.cloud.kv_delete(&key)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete(&self, ids: &HashSet<ChunkId>) -> Result<Vec<Acknowledged>, IngestError> {
+        let mut ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        ids.sort_unstable();
+        let mut writes = Vec::new();
+        for (done, batch) in ids.chunks(MAX_DELETE_IDS).enumerate() {
+            (self.progress)("deleting", done * MAX_DELETE_IDS, ids.len());
+            writes.push(self.cloud.delete(batch)?);
+        }
+        Ok(writes)
+    }
+
+    pub(crate) fn wait_until_visible(&self, writes: &[Acknowledged]) -> Result<(), IngestError> {
+        wait_until_visible(self.cloud, writes, self.progress)
     }
 }
 
-impl Reading {
-    fn of(settings: &Settings) -> Self {
-        let unread = Unread { paths: BTreeSet::new(), all_but: None };
-        let mut reading = Self { chunks: Vec::new(), skipped: Vec::new(), failed: Vec::new(), unread };
-        let mut found = BTreeSet::new();
-        let mut taken: BTreeMap<String, String> = BTreeMap::new();
-        let mut whole = true;
-        source::read(&settings.sources, &mut |outcome| match outcome {
-            Outcome::Skipped(skipped) => reading.skipped.push(skipped),
-            Outcome::Document(document) => {
-                found.insert(document.path.clone());
-                match taken.get(&document.url) {
-                    None => {
-                        reading.chunks.extend(chunk::chunks(&document, &SPEC));
-                        taken.insert(document.url, document.path);
-                    }
-                    Some(other) => {
-                        let reason = format!("has the same address as {other}: {}", document.url);
-                        reading.failed.push(Failure::new(document.path, reason));
-                    }
-                }
-            }
-            Outcome::Failed(failure, keeps) => {
-                reading.failed.push(failure);
-                match keeps {
-                    Keeps::Nothing => {}
-                    Keeps::Path(path) => drop(reading.unread.paths.insert(path)),
-                    Keeps::Below(_) => whole = false,
-                }
-            }
-        });
-        reading.unread.all_but = (!whole).then_some(found);
-        reading
+/// Pages without the chunks that the services refuse. Such a page is not taken for unchanged next
+/// time.
+fn without(pages: &[Page], refused: &HashSet<ChunkId>) -> Vec<Page> {
+    if refused.is_empty() {
+        return pages.to_vec();
     }
+    let mended = pages.iter().cloned().map(|mut page| {
+        let before = page.chunks.len();
+        page.chunks.retain(|chunk| !refused.contains(&chunk.id));
+        if page.chunks.len() < before {
+            page.hash.clear();
+        }
+        page
+    });
+    mended.filter(|page| !page.chunks.is_empty()).collect()
 }
 
 /// Whether the index is there; one that cannot hold these vectors is an error.
-fn check_index(cloud: &Cloudflare, name: &str) -> Result<bool, IngestError> {
+fn check_index(cloud: &Cloudflare, settings: &Settings) -> Result<bool, IngestError> {
+    let name = settings.connection.index.clone();
     match cloud.index()? {
-        None => Ok(false),
+        None if settings.create_index || settings.dry_run => Ok(false),
+        None => Err(IngestError::NoIndex(name)),
         Some((dimensions, metric)) if dimensions == SPEC.dimensions && metric == SPEC.metric => Ok(true),
-        Some((dimensions, metric)) => Err(IngestError::OtherIndex { name: name.to_owned(), dimensions, metric }),
+        Some((dimensions, metric)) => Err(IngestError::OtherIndex { name, dimensions, metric }),
     }
 }
 
@@ -222,25 +469,25 @@ fn prepare_index(cloud: &Cloudflare, exists: bool) -> Result<(), ApiError> {
         .try_for_each(|(property, kind)| cloud.create_metadata_index(property, kind))
 }
 
-/// A record that cannot be read is written anew.
-fn live_record(cloud: &Cloudflare) -> Result<Option<IndexRecord>, ApiError> {
+/// What readers are told of the live generation.
+pub(crate) fn record(state: &State) -> Option<IndexRecord> {
+    let live = state.live?;
+    state.live().map(|generation| generation.record(live.since))
+}
+
+/// What they were told last; something unreadable is nothing.
+pub(crate) fn stored_record(cloud: &Cloudflare) -> Result<Option<IndexRecord>, ApiError> {
     Ok(cloud.kv_get(INDEX_KEY)?.and_then(|json| serde_json::from_slice(&json).ok()))
 }
 
-fn delete(
-    cloud: &Cloudflare,
-    ids: &[String],
-    books: &mut Books<'_>,
-    progress: Progress<'_>,
-) -> Result<Vec<Acknowledged>, ApiError> {
-    let mut writes = Vec::new();
-    for (done, batch) in ids.chunks(MAX_DELETE_IDS).enumerate() {
-        progress("deleting", done * MAX_DELETE_IDS, ids.len());
-        writes.push(cloud.delete(batch)?);
-        books.manifest.remove(&batch.iter().cloned().collect());
-        books.save_now_and_then()?;
+/// Tells readers without D1 which generation is live, unless they know.
+pub(crate) fn publish_record(cloud: &Cloudflare, state: &State) -> Result<(), IngestError> {
+    let Some(record) = record(state) else { return Ok(()) };
+    if stored_record(cloud)?.as_ref() == Some(&record) {
+        return Ok(());
     }
-    Ok(writes)
+    let json = serde_json::to_vec(&record).map_err(std::io::Error::from)?;
+    Ok(cloud.kv_put(INDEX_KEY, &json)?)
 }
 
 /// There is no call that tells whether a mutation is done. The index names the last mutation that
@@ -248,6 +495,7 @@ fn delete(
 fn wait_until_visible(cloud: &Cloudflare, writes: &[Acknowledged], progress: Progress<'_>) -> Result<(), IngestError> {
     let Some(last) = writes.last() else { return Ok(()) };
     let started = Instant::now();
+    let mut pause = FIRST_POLL;
     loop {
         let info = cloud.info()?;
         let applied = info.processed_up_to_mutation.unwrap_or_default();
@@ -262,24 +510,7 @@ fn wait_until_visible(cloud: &Cloudflare, writes: &[Acknowledged], progress: Pro
             return Err(IngestError::NotVisible);
         }
         progress("waiting until the index shows it", 0, 0);
-        std::thread::sleep(POLL_EVERY);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documents_of_a_folder_that_cannot_be_read_are_not_taken_for_gone() {
-        let mut known = Manifest::default();
-        for path in ["found.md", "broken.md", "gone.md"] {
-            known.add(path, path);
-        }
-        let set = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
-        let file = Unread { paths: set(&["broken.md"]), all_but: None };
-        assert_eq!(file.of(&known), set(&["broken.md"]));
-        let folder = Unread { paths: set(&["broken.md"]), all_but: Some(set(&["found.md", "broken.md"])) };
-        assert_eq!(folder.of(&known), set(&["broken.md", "gone.md"]));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LAST_POLL);
     }
 }

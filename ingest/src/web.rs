@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use docent_core::anchors::Anchors;
 use docent_core::document::{self, Document, MAX_FILTER_BYTES, MAX_URL_BYTES, Page, Site, UrlStyle};
 use docent_core::html::{self, Article};
 use url::Url;
@@ -538,6 +539,8 @@ impl Reader<'_> {
             lang: Some(article.lang).filter(|lang| lang.len() <= MAX_FILTER_BYTES).unwrap_or_default(),
             version: String::new(),
             product: String::new(),
+            // The page says itself what leads to its headings.
+            anchors: Anchors::None,
             body: article.body,
             url: address.into(),
             path,

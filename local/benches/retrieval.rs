@@ -54,6 +54,7 @@ fn measure(folder: &Path, model: Option<PathBuf>) -> f64 {
             lang: String::new(),
             version: String::new(),
             product: String::new(),
+            anchors: docent_core::anchors::Anchors::GitHub,
             body: field("text"),
         };
         for chunk in chunks(&document, &SPEC) {

@@ -1,5 +1,5 @@
-//! The wire of the bindings: what the runtime's own binding code sends for `env.AI`, `env.INDEX`
-//! and `env.SESSIONS`, and what it makes sense of.
+//! The wire of the bindings: what the runtime's own binding code sends for `env.AI`, `env.INDEX`,
+//! `env.SESSIONS` and `env.CONTENT`, and what it makes sense of.
 //!
 //! Which binding a request comes from stands in the header [`HEADER`], which the launcher has
 //! workerd add; the paths alone would not tell (a KV key may have any name).
@@ -15,12 +15,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ai::operation;
+use crate::d1::Queries;
 use crate::journal::Call;
 use crate::kv::{Entry, Expiry, MAX_LIST_KEYS};
 use crate::refusal::Refusal;
 use crate::services::{AiWire, Services, json_response, loggable, set, typed_response};
 
-/// Request header that names the binding: `ai`, `vectorize:<index>` or `kv:<namespace>`.
+/// Request header that names the binding: `ai`, `vectorize:<index>`, `kv:<namespace>` or
+/// `d1:<database id>`.
 pub const HEADER: &str = "docent-binding";
 /// Most vectors of one upsert through the binding (Vectorize limits).
 const MAX_UPSERT_VECTORS: usize = 1_000;
@@ -39,6 +41,7 @@ pub(crate) async fn serve(services: &Arc<Services>, binding: &str, request: Bind
         None if binding == "ai" => ai(services, &request).await,
         Some(("vectorize", index)) => vectorize(services, index, &request).await,
         Some(("kv", namespace)) => kv(services, namespace, &request).await,
+        Some(("d1", database)) => d1(services, database, &request).await,
         _ => typed_response(404, "text/plain", format!("no binding of the kind \"{binding}\"")),
     }
 }
@@ -254,6 +257,53 @@ impl Entry {
         let metadata = self.metadata.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         Ok(json!({ "value": value, "metadata": metadata }))
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct D1Parameters {
+    #[serde(default)]
+    results_format: String,
+}
+
+/// `/query` and `/execute` are the same; one answer for each query, in a list. The binding takes
+/// no notice of the status.
+async fn d1(services: &Arc<Services>, database: &str, request: &BindingRequest) -> Response<Body> {
+    match (&request.method, request.uri.path()) {
+        (&Method::POST, "/query" | "/execute") => {}
+        (method, path) => return typed_response(404, "text/plain", format!("{method} {path} is not stood in for")),
+    }
+    let refused = |refusal: Refusal| json_response(refusal.status, refusal.d1_body());
+    let queries = match Queries::read(&request.body) {
+        Ok(queries) => queries,
+        Err(refusal) => return refused(refusal),
+    };
+    let call = Call {
+        wire: "binding",
+        service: "d1",
+        operation: queries.operation(),
+        target: database.to_owned(),
+        request: queries.loggable(),
+    };
+    let admitted = match services.admit(call).await {
+        Ok(admitted) => admitted,
+        Err(response) => return response,
+    };
+    let table = Query::<D1Parameters>::try_from_uri(&request.uri)
+        .is_ok_and(|Query(parameters)| parameters.results_format == "ROWS_AND_COLUMNS");
+    let response = match services.query(database, &queries) {
+        Err(refusal) => refused(refusal),
+        Ok(outcomes) => {
+            // Of statements joined in one text, the last one's rows are seen.
+            let last = outcomes.iter().filter_map(|of_one_text| of_one_text.last());
+            let described = last.map(|outcome| {
+                let results = if table { outcome.table() } else { outcome.objects() };
+                json!({ "success": true, "results": results, "meta": outcome.meta })
+            });
+            json_response(200, described.collect::<Value>().to_string())
+        }
+    };
+    services.done(&admitted, response)
 }
 
 /// KV says why in the status line, and the binding throws that text.

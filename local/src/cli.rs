@@ -7,9 +7,10 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::cloud::{CloudConfig, LlmConfig};
+use crate::deployment::Deployment;
 use crate::llm::KEY_VARIABLE;
 
-/// docent on a laptop: Workers AI, Vectorize and KV on loopback, and the Worker in front of them.
+/// docent on a laptop: Workers AI, Vectorize, KV and D1 on loopback, and the Worker in front of them.
 #[derive(Debug, Parser)]
 #[command(name = "docent-local", version)]
 pub struct Cli {
@@ -35,7 +36,8 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     pub worker: Option<PathBuf>,
 
-    /// Deployment file; its vars, index name, KV id and compatibility date are used.
+    /// Deployment file; its vars, index name, KV id, D1 database with its migrations, and compatibility
+    /// date are used.
     #[arg(long, value_name = "FILE", default_value = "wrangler.toml")]
     pub config: PathBuf,
 
@@ -47,7 +49,7 @@ pub struct Serve {
     #[arg(long, value_name = "PORT", default_value_t = 8788)]
     pub cloud_port: u16,
 
-    /// Folder that keeps vectors, values and the session secret; without it, memory does.
+    /// Folder that keeps vectors, values, databases and the session secret; without it, memory does.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
@@ -96,20 +98,21 @@ pub struct Serve {
     /// Run this once everything answers; should it fail, end with its exit code.
     ///
     /// It finds in its environment what `docent ingest` needs: DOCENT_API_BASE, CLOUDFLARE_ACCOUNT_ID,
-    /// CLOUDFLARE_API_TOKEN, DOCENT_KV_ID and DOCENT_INDEX.
+    /// CLOUDFLARE_API_TOKEN, DOCENT_KV_ID, DOCENT_INDEX and, with D1, DOCENT_D1_ID.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
 impl Serve {
     /// What the cloud is to be like.
-    pub(crate) fn cloud(&self) -> CloudConfig {
+    pub(crate) fn cloud(&self, deployment: &Deployment) -> CloudConfig {
         CloudConfig {
             port: self.cloud_port,
             state: self.state.clone(),
             visibility_delay: Duration::from_millis(self.visibility_delay_ms),
             token_delay: Duration::from_millis(self.token_delay_ms),
             gateways: self.gateway.clone(),
+            databases: deployment.content.iter().cloned().collect(),
             model: self.model.clone(),
             docs: self.docs.clone(),
             llm: self.llm.clone().map(|url| LlmConfig {

@@ -35,10 +35,15 @@ pub(crate) fn iso(ms: u64) -> String {
 /// Without the system's random numbers there are no secrets; the process then ends.
 #[allow(clippy::expect_used)] // the reason stands above
 pub(crate) fn random_hex<const N: usize>() -> String {
-    use std::fmt::Write as _;
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
-    bytes.iter().fold(String::with_capacity(2 * N), |mut out, byte| {
+    hex(&bytes)
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })

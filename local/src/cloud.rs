@@ -23,6 +23,7 @@ use crate::ai::Ai;
 use crate::answerer::Answerer;
 use crate::bindings::{self, BindingRequest};
 use crate::clock::Clock;
+use crate::d1::{D1, DatabaseConfig};
 use crate::embedder::Embedder;
 use crate::extractive::Extractive;
 use crate::faults::{Fault, Faults};
@@ -39,7 +40,7 @@ use crate::vectorize::Vectorize;
 
 /// Hosts that a request may name: loopback, and the made-up ones of the bindings. Anything else is
 /// a web page whose name was pointed at this machine.
-const HOSTS: [&str; 6] = ["127.0.0.1", "localhost", "[::1]", "workers-binding.ai", "vector-search", "fake-host"];
+const HOSTS: [&str; 7] = ["127.0.0.1", "localhost", "[::1]", "workers-binding.ai", "vector-search", "fake-host", "d1"];
 
 /// What the cloud is to be like. The default is for tests: any port, nothing kept, no waiting for
 /// words, everything else as on the platform.
@@ -55,6 +56,8 @@ pub struct CloudConfig {
     pub token_delay: Duration,
     /// AI Gateways that exist beside `default`.
     pub gateways: Vec<String>,
+    /// D1 databases that are there from the start.
+    pub databases: Vec<DatabaseConfig>,
     /// Whether a key takes one write a second only, as the platform has it.
     pub limit_kv_writes: bool,
     /// Folder of the BERT model that makes the vectors, or `download`; the lexical embedder when absent.
@@ -86,6 +89,7 @@ impl Default for CloudConfig {
             visibility_delay: Duration::from_millis(300),
             token_delay: Duration::ZERO,
             gateways: Vec::new(),
+            databases: vec![DatabaseConfig::default()],
             model: None,
             docs: None,
             llm: None,
@@ -115,6 +119,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Cloud {
     address: SocketAddr,
+    /// What was done to databases at start.
+    migrated: Vec<String>,
     services: Arc<Services>,
     /// Its own threads, so that it runs whatever the caller does. Taken when dropped.
     runtime: Option<Runtime>,
@@ -123,7 +129,8 @@ pub struct Cloud {
 impl Cloud {
     /// Starts listening; returns when requests are answered.
     pub fn start(config: CloudConfig) -> Result<Self, StartError> {
-        let services = Arc::new(services(&config).map_err(StartError::Other)?);
+        let (services, migrated) = services(&config).map_err(StartError::Other)?;
+        let services = Arc::new(services);
         let failed = |error: std::io::Error| StartError::Other(format!("cannot start the stand-in: {error}"));
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, config.port));
         let listener = listener.map_err(|error| match error.kind() {
@@ -135,7 +142,7 @@ impl Cloud {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         // From here on it is dropped with the cloud, in the background: the caller may be a task of a
         // runtime of its own, where neither waiting for it nor dropping it is allowed.
-        let cloud = Self { address, services, runtime: Some(runtime.map_err(failed)?) };
+        let cloud = Self { address, migrated, services, runtime: Some(runtime.map_err(failed)?) };
         if let Some(runtime) = &cloud.runtime {
             let _inside = runtime.enter();
             let listener = TcpListener::from_std(listener).map_err(failed)?;
@@ -162,7 +169,8 @@ impl Cloud {
     /// What it is made of, one line each, for whoever starts it.
     pub fn describe(&self) -> Vec<String> {
         let ai = &self.services.ai;
-        vec![format!("vectors: {}", ai.embedder.describe()), format!("answers: {}", ai.answerer.describe())]
+        let models = [format!("vectors: {}", ai.embedder.describe()), format!("answers: {}", ai.answerer.describe())];
+        models.into_iter().chain(self.migrated.iter().cloned()).collect()
     }
 
     /// Sets the scripted faults, as `PUT /__docent/faults` does.
@@ -173,6 +181,13 @@ impl Cloud {
     /// The log and the counters, as `GET /__docent/requests` shows them.
     pub fn requests(&self) -> serde_json::Value {
         self.services.journal.report()
+    }
+
+    /// Everything that is kept, as `GET /__docent/state` shows it: Vectorize by index and id, KV by
+    /// namespace and key, D1 by database and table. Writes to Vectorize that are not visible yet
+    /// become so.
+    pub fn dump(&self) -> Result<serde_json::Value, String> {
+        self.services.dump().map_err(|refusal| refusal.message)
     }
 
     /// Forgets log and counters.
@@ -201,11 +216,16 @@ impl Drop for Cloud {
     }
 }
 
-fn services(config: &CloudConfig) -> Result<Services, String> {
+/// The services, and what was done to databases.
+fn services(config: &CloudConfig) -> Result<(Services, Vec<String>), String> {
     let clock = Arc::new(Clock::default());
     let embedder = Arc::new(embedder(config)?);
-    let store = Arc::new(Store::open(config.state.as_deref(), &embedder.fingerprint())?);
-    Ok(Services {
+    let fingerprint = embedder.fingerprint();
+    let store = Arc::new(Store::open(config.state.as_deref(), &fingerprint)?);
+    // What stands in D1 goes with the vectors, so it is apart for each embedder too.
+    let folder = config.state.as_ref().map(|state| state.join(format!("d1-{fingerprint}")));
+    let (d1, migrated) = D1::open(Arc::clone(&store), Arc::clone(&clock), folder, &config.databases)?;
+    let services = Services {
         ai: Ai {
             embedder,
             answerer: answerer(config),
@@ -214,11 +234,13 @@ fn services(config: &CloudConfig) -> Result<Services, String> {
         },
         vectorize: Vectorize::open(Arc::clone(&store), Arc::clone(&clock), config.visibility_delay)?,
         kv: Kv::new(store, Arc::clone(&clock), config.limit_kv_writes),
+        d1,
         pages: config.docs.as_deref().map(Pages::open).transpose()?,
         faults: Faults::default(),
         journal: Journal::default(),
         clock,
-    })
+    };
+    Ok((services, migrated))
 }
 
 fn embedder(config: &CloudConfig) -> Result<Embedder, String> {
@@ -240,6 +262,7 @@ fn router(services: Arc<Services>) -> Router {
         .route("/", get(status))
         .route("/__docent/faults", put(set_faults).get(list_faults).delete(clear_faults))
         .route("/__docent/requests", get(list_requests).delete(clear_requests))
+        .route("/__docent/state", get(dump))
         .route("/docs/", get(docs))
         .route("/docs/{*path}", get(docs))
         .nest("/client/v4/accounts/{account}", rest::routes())
@@ -337,4 +360,11 @@ async fn list_requests(State(services): State<Arc<Services>>) -> Response<Body> 
 async fn clear_requests(State(services): State<Arc<Services>>) -> Response<Body> {
     services.journal.clear();
     json_response(200, "{}")
+}
+
+async fn dump(State(services): State<Arc<Services>>) -> Response<Body> {
+    match services.dump() {
+        Ok(state) => json_response(200, state.to_string()),
+        Err(refusal) => typed_response(500, "text/plain", refusal.message),
+    }
 }

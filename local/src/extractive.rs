@@ -256,6 +256,7 @@ mod tests {
             lang: String::new(),
             version: String::new(),
             product: String::new(),
+            anchors: docent_core::anchors::Anchors::GitHub,
             body: std::fs::read_to_string(path).unwrap(),
         };
         let passage = |(n, chunk): (u32, docent_core::chunk::Chunk)| Passage {

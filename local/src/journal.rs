@@ -19,11 +19,11 @@ const MAX_TEXT_CHARS: usize = 100_000;
 pub(crate) struct Call {
     /// `binding` or `rest`.
     pub(crate) wire: &'static str,
-    /// `ai`, `vectorize` or `kv`.
+    /// `ai`, `vectorize`, `kv` or `d1`.
     pub(crate) service: &'static str,
     /// What was asked of it.
     pub(crate) operation: &'static str,
-    /// Model, index or namespace.
+    /// Model, index, namespace or database.
     pub(crate) target: String,
     /// The request, without vectors.
     pub(crate) request: Value,
@@ -85,6 +85,11 @@ impl Journal {
         let mut state = self.state();
         *state.counters.entry("texts.embedded".to_owned()).or_default() += texts as u64;
         *state.counters.entry("tokens.embedded".to_owned()).or_default() += tokens as u64;
+    }
+
+    /// Counts the rows that a call of D1 wrote.
+    pub(crate) fn wrote(&self, rows: u64) {
+        *self.state().counters.entry("d1.rows_written".to_owned()).or_default() += rows;
     }
 
     /// `{"counters":{"ai.chat":1,…},"requests":[…]}`, oldest first.

@@ -3,12 +3,13 @@
 //! Not imitated: other locations that see a write up to a minute late. All reads come from where
 //! the writes went.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{OptionalExtension as _, params};
+use serde_json::{Value, json};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, hex};
 use crate::refusal::Refusal;
 use crate::store::Store;
 
@@ -184,6 +185,23 @@ impl Kv {
         Ok(entries)
     }
 
+    /// Namespace → key → value as text, or in hexadecimal where it is none.
+    pub(crate) fn dump(&self) -> Result<Value, Refusal> {
+        let now = self.now_s();
+        let entries = self.store.with(|db| {
+            let mut statement =
+                db.prepare("SELECT namespace, key, value FROM kv WHERE expires_s IS NULL OR expires_s > ?1")?;
+            let rows = statement.query_map([now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(String, String, Vec<u8>)>>>()
+        })?;
+        let mut namespaces: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for (namespace, key, value) in entries {
+            let value = String::from_utf8(value).unwrap_or_else(|error| hex(error.as_bytes()));
+            namespaces.entry(namespace).or_default().insert(key, value);
+        }
+        Ok(json!(namespaces))
+    }
+
     fn now_s(&self) -> u64 {
         self.clock.now_ms() / 1000
     }
@@ -261,11 +279,7 @@ fn seconds(stored: Option<i64>) -> Option<u64> {
 
 /// A cursor is opaque to clients: the last key of the page, in hexadecimal.
 fn write_cursor(key: &str) -> String {
-    use std::fmt::Write as _;
-    key.bytes().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    hex(key.as_bytes())
 }
 
 fn read_cursor(cursor: &str) -> Result<String, Refusal> {

@@ -1,4 +1,4 @@
-//! docent without an account: Workers AI, Vectorize and KV on loopback, and workerd in front.
+//! docent without an account: Workers AI, Vectorize, KV and D1 on loopback, and workerd in front.
 //!
 //! Three ways in:
 //! - `docent-local serve` ([`cli`], [`serve`]) for a person: the cloud, the bot, the documentation.
@@ -7,8 +7,8 @@
 //!
 //! A call comes in at `cloud`, which keeps strangers out, and goes by its wire to [`bindings`] or
 //! `rest`. Both have it logged (`journal`) and perhaps spoilt (`faults`) by `services`, and ask an
-//! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`) or `kv`, the
-//! last two over `store`. Models are stood in for by `embedder` (`lexical`, `bert`) and `answerer`
+//! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`), `kv` or `d1`,
+//! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`) and `answerer`
 //! (`extractive` with `units`, `llm`); `events` writes what they say as Workers AI does.
 
 mod ai;
@@ -20,6 +20,7 @@ pub mod cli;
 mod clock;
 mod cloud;
 pub mod console;
+mod d1;
 mod deployment;
 mod embedder;
 mod events;
@@ -43,5 +44,6 @@ mod vectorize;
 pub mod workerd;
 
 pub use cloud::{Cloud, CloudConfig, LlmConfig, StartError};
+pub use d1::DatabaseConfig;
 pub use faults::{Canned, Fault};
 pub use workerd::{Module, Workerd, WorkerdConfig, WorkerdError};

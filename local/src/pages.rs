@@ -154,7 +154,7 @@ fn list(folder: &Path) -> String {
 /// Markdown as an HTML page.
 fn page(source: &str) -> String {
     let source = without_front_matter(source);
-    let anchors: Vec<(std::ops::Range<usize>, String)> = markdown::sections(source)
+    let anchors: Vec<(std::ops::Range<usize>, String)> = markdown::sections(source, docent_core::anchors::Anchors::GitHub)
         .into_iter()
         .filter_map(|section| section.heading)
         .map(|heading| (heading.lines, heading.anchor))

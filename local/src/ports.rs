@@ -14,7 +14,8 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
-use docent_core::ports::{ByteStream, Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
@@ -44,6 +45,9 @@ pub struct LocalPorts {
     runtime: Handle,
     index: String,
     sessions: String,
+    /// The D1 database, if there is one.
+    pub content: Option<String>,
+    known: Mutex<Option<Known>>,
     lines: Arc<Mutex<Vec<String>>>,
     /// Longest wait for a model to begin.
     pub first_byte: Duration,
@@ -58,6 +62,8 @@ impl LocalPorts {
             runtime,
             index: index.to_owned(),
             sessions: sessions.to_owned(),
+            content: None,
+            known: Mutex::default(),
             lines: Arc::default(),
             first_byte: Duration::from_secs(20),
             idle: Duration::from_secs(15),
@@ -127,6 +133,24 @@ impl LocalPorts {
         }
         let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
         body.map(|bytes| Some(bytes.to_vec())).map_err(|error| Fault::Kv(error.to_string()))
+    }
+
+    /// The first row of a query.
+    async fn first(&self, database: &str, sql: &str) -> Result<Option<Value>, Fault> {
+        let d1_fault = |error: &dyn std::fmt::Display| Fault::D1(format!("D1_ERROR: {error}"));
+        let request = Request::post("/query")
+            .header(HEADER, format!("d1:{database}"))
+            .header(header::HOST, "d1")
+            .body(Body::from(json!({ "sql": sql, "params": [] }).to_string()))
+            .map_err(|error| d1_fault(&error))?;
+        let response = self.call("D1", request).await?;
+        let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| d1_fault(&error))?;
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| d1_fault(&error))?;
+        if let Some(error) = answer.get("error") {
+            return Err(d1_fault(error));
+        }
+        let rows = answer.pointer_mut("/0/results").ok_or_else(|| d1_fault(&"an answer without results"))?;
+        Ok(rows.get_mut(0).map(Value::take))
     }
 
     async fn keys(&self, session: &str, limit: usize) -> Result<(Vec<String>, bool), Fault> {
@@ -272,12 +296,36 @@ impl ByteStream for LocalAnswer {
     }
 }
 
-impl Sessions for LocalPorts {
-    async fn index(&self) -> Result<Option<IndexRecord>, Fault> {
-        let found = self.kv(Method::GET, &key_path(INDEX_KEY), String::new()).await?;
-        found.map(|body| read_kv(&body)).transpose()
+impl Content for LocalPorts {
+    async fn record(&self, store: Store) -> Result<Option<IndexRecord>, Fault> {
+        match store {
+            Store::Database => {
+                let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
+                let row = self.first(database, LIVE_SQL).await?;
+                row.map(|row| serde_json::from_value(row).map_err(|error| unreadable("D1", &error))).transpose()
+            }
+            Store::Kv => {
+                let found = self.kv(Method::GET, &key_path(INDEX_KEY), String::new()).await?;
+                found.map(|body| read_kv(&body)).transpose()
+            }
+        }
     }
 
+    async fn retired(&self, generation: u64) -> Result<Option<Retired>, Fault> {
+        let found = self.kv(Method::GET, &key_path(&retired_key(generation)), String::new()).await?;
+        Ok(found.map(|bytes| Retired::from_bytes(&bytes)))
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, known: Known) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    }
+}
+
+impl Sessions for LocalPorts {
     async fn turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>, Fault> {
         let (mut keys, _) = self.keys(session, limit.min(MAX_BULK_KEYS)).await?;
         if keys.is_empty() {

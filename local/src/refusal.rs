@@ -1,6 +1,6 @@
 //! How a service says no: one type, which each wire writes in its own shape.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A refused call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,22 @@ impl Refusal {
 
     /// As REST tells it: the envelope of api.cloudflare.com.
     pub(crate) fn envelope(&self) -> String {
+        self.envelope_with(&Value::Null)
+    }
+
+    /// As the REST API of D1 tells it: the result is an empty list (seen live), not null.
+    pub(crate) fn d1_envelope(&self) -> String {
+        self.envelope_with(&json!([]))
+    }
+
+    fn envelope_with(&self, result: &Value) -> String {
         let errors = [json!({ "code": self.code, "message": self.message })];
-        json!({ "result": null, "success": false, "errors": errors, "messages": [] }).to_string()
+        json!({ "result": result, "success": false, "errors": errors, "messages": [] }).to_string()
+    }
+
+    /// As the D1 binding reads it.
+    pub(crate) fn d1_body(&self) -> String {
+        json!({ "success": false, "error": self.message }).to_string()
     }
 
     /// As the AI binding reads it: `internalCode` and `description` make the thrown message.

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ai::operation;
+use crate::d1::Queries;
 use crate::journal::Call;
 use crate::kv::{Expiry, Listed, MAX_BULK_WRITE_PAIRS, MAX_LIST_KEYS, not_found};
 use crate::refusal::Refusal;
@@ -36,6 +37,9 @@ pub(crate) fn routes() -> Router<Arc<Services>> {
         .route("/storage/kv/namespaces/{namespace}/keys", get(list_keys))
         .route("/storage/kv/namespaces/{namespace}/bulk", put(bulk_put))
         .route("/storage/kv/namespaces/{namespace}/bulk/{operation}", post(bulk))
+        .route("/d1/database", get(list_databases).post(create_database))
+        .route("/d1/database/{database}", get(get_database))
+        .route("/d1/database/{database}/{operation}", post(query_database))
         .fallback(async || {
             envelop(Err(Refusal::new(404, 7_003, "Could not route to this path; it is not stood in for")))
         })
@@ -343,6 +347,74 @@ async fn bulk(State(services): Shared, Path((_, namespace, operation)): KeyPath,
         } else {
             get_many(&services, &namespace, &body)
         })
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct DatabaseParameters {
+    #[serde(default)]
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CreateDatabase {
+    name: String,
+}
+
+fn d1_envelop(result: Result<Value, Refusal>) -> Answer {
+    match result {
+        Ok(result) => json_response(200, envelope(result)),
+        Err(refusal) => json_response(refusal.status, refusal.d1_envelope()),
+    }
+}
+
+async fn list_databases(State(services): Shared, Query(parameters): Query<DatabaseParameters>) -> Answer {
+    served(&services, "d1", "list", String::new(), json!({ "name": parameters.name }), || {
+        let found = services.d1.list(parameters.name.as_deref());
+        let info = json!({ "page": 1, "per_page": 100, "count": found.len(), "total_count": found.len() });
+        let body = json!({ "result": found, "success": true, "errors": [], "messages": [], "result_info": info });
+        json_response(200, body.to_string())
+    })
+    .await
+}
+
+async fn create_database(State(services): Shared, body: Bytes) -> Answer {
+    served(&services, "d1", "create", String::new(), loggable(&body), || {
+        let request = serde_json::from_slice(&body).map_err(|error| {
+            Refusal::new(400, crate::d1::code::MALFORMED, format!("The request is malformed: {error}"))
+        });
+        d1_envelop(request.and_then(|CreateDatabase { name }| services.d1.create(&name)))
+    })
+    .await
+}
+
+async fn get_database(State(services): Shared, Path((_, database)): Path<(String, String)>) -> Answer {
+    served(&services, "d1", "get", database.clone(), Value::Null, || d1_envelop(services.d1.describe(&database))).await
+}
+
+async fn query_database(
+    State(services): Shared,
+    Path((_, database, operation)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Answer {
+    let raw = match operation.as_str() {
+        "query" => false,
+        "raw" => true,
+        other => return no_operation(other),
+    };
+    let queries = match Queries::read(&body) {
+        Ok(queries) => queries,
+        Err(refusal) => return d1_envelop(Err(refusal)),
+    };
+    served(&services, "d1", queries.operation(), database.clone(), queries.loggable(), || {
+        d1_envelop(services.query(&database, &queries).map(|outcomes| {
+            let described = outcomes.iter().flatten().map(|outcome| {
+                let results = if raw { outcome.table() } else { outcome.objects() };
+                json!({ "results": results, "success": true, "meta": outcome.meta })
+            });
+            described.collect()
+        }))
     })
     .await
 }

@@ -61,7 +61,7 @@ pub fn run(arguments: &Serve) -> Result<(), ServeError> {
         // Before anything starts: a signal in between must not leave a process behind.
         let mut signals = Signals::new().map_err(ServeError::because)?;
         let deployment = deployment(arguments)?;
-        let cloud = Cloud::start(arguments.cloud()).map_err(ServeError::because)?;
+        let cloud = Cloud::start(arguments.cloud(&deployment)).map_err(ServeError::because)?;
         print_cloud(&cloud);
         let mut workerd = match &arguments.worker {
             Some(worker) => Some(start_worker(arguments, worker, &deployment, &cloud)?),
@@ -144,6 +144,7 @@ fn start_worker(
         secret: Some(secret),
         index: Some(deployment.index.clone()),
         sessions: Some(deployment.sessions.clone()),
+        content: deployment.content.as_ref().map(|database| database.id.clone()),
         echo: true,
         ..WorkerdConfig::new(binary, modules, cloud.address())
     };
@@ -166,7 +167,7 @@ fn session_secret(state: Option<&Path>) -> Result<String, String> {
 }
 
 fn print_cloud(cloud: &Cloud) {
-    say(&format!("stand-in for Workers AI, Vectorize and KV at {}/", cloud.base_url()));
+    say(&format!("stand-in for Workers AI, Vectorize, KV and D1 at {}/", cloud.base_url()));
     for line in cloud.describe() {
         say(&format!("  {line}"));
     }
@@ -237,6 +238,7 @@ fn spawn(command: &[String], deployment: &Deployment, cloud: &Cloud) -> Result<C
         .env("CLOUDFLARE_API_TOKEN", TOKEN)
         .env("DOCENT_KV_ID", &deployment.sessions)
         .env("DOCENT_INDEX", &deployment.index)
+        .envs(deployment.content.as_ref().map(|database| ("DOCENT_D1_ID", &database.id)))
         .spawn()
         .map_err(|error| ServeError::Failed(format!("cannot run `{program}`: {error}")))
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ai::{Ai, Output, Spent};
 use crate::clock::{Clock, random_hex};
+use crate::d1::{D1, Outcome, Queries};
 use crate::events;
 use crate::faults::{Canned, Fault, Faults};
 use crate::journal::{Call, Journal};
@@ -24,6 +25,7 @@ pub(crate) struct Services {
     pub(crate) ai: Ai,
     pub(crate) vectorize: Vectorize,
     pub(crate) kv: Kv,
+    pub(crate) d1: D1,
     pub(crate) pages: Option<Pages>,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
@@ -49,11 +51,19 @@ impl Services {
         if let Some(ms) = fault.as_ref().and_then(|fault| fault.delay_ms) {
             tokio::time::sleep(Duration::from_millis(ms)).await;
         }
-        match &fault {
-            Some(fault) if fault.drop_connection && fault.cut_after_events.is_none() => Err(dropped()),
-            Some(Fault { respond: Some(canned), .. }) => Err(self.answered(n, canned_response(canned))),
-            _ => Ok(Admitted { n, fault }),
+        let before = fault.as_ref().filter(|fault| !fault.after);
+        match before.and_then(|fault| self.spoilt(n, fault)) {
+            Some(response) => Err(response),
+            None => Ok(Admitted { n, fault }),
         }
+    }
+
+    /// What a fault has instead of an answer.
+    fn spoilt(&self, n: u64, fault: &Fault) -> Option<Response<Body>> {
+        if fault.drop_connection && fault.cut_after_events.is_none() {
+            return Some(dropped());
+        }
+        fault.respond.as_ref().map(|canned| self.answered(n, canned_response(canned)))
     }
 
     /// Runs a model and writes the answer. The wires differ in how they write a whole answer and a
@@ -75,7 +85,7 @@ impl Services {
                 Ok(Output::Stream(pieces, shape)) => {
                     let services = Arc::clone(self);
                     let used = move |usage| services.journal.used(usage);
-                    event_stream(events::body(pieces, shape, model.to_owned(), admitted.fault, used))
+                    event_stream(events::body(pieces, shape, model.to_owned(), admitted.fault.clone(), used))
                 }
                 Ok(Output::Whole(answer, spent)) => {
                     self.spend(spent);
@@ -88,17 +98,33 @@ impl Services {
         if matches!(wire, AiWire::Gateway(_)) && response.status().is_success() {
             set(&mut response, "cf-aig-log-id", &random_hex::<13>());
         }
-        self.answered(admitted.n, response)
+        self.done(&admitted, response)
     }
 
-    /// Notes how an admitted call went, and passes the answer on.
+    /// Notes how an admitted call went, and passes the answer on, unless a fault has it lost.
     pub(crate) fn done(&self, admitted: &Admitted, response: Response<Body>) -> Response<Body> {
-        self.answered(admitted.n, response)
+        let after = admitted.fault.as_ref().filter(|fault| fault.after);
+        let spoilt = after.and_then(|fault| self.spoilt(admitted.n, fault));
+        spoilt.unwrap_or_else(|| self.answered(admitted.n, response))
+    }
+
+    /// Everything that is kept, in a form that two runs can be compared by. Writes to Vectorize that
+    /// are not visible yet become so.
+    pub(crate) fn dump(&self) -> Result<Value, Refusal> {
+        Ok(json!({ "vectorize": self.vectorize.dump(), "kv": self.kv.dump()?, "d1": self.d1.dump()? }))
     }
 
     fn answered(&self, n: u64, response: Response<Body>) -> Response<Body> {
         self.journal.answered(n, response.status().as_u16());
         response
+    }
+
+    /// Runs queries and counts what they wrote. Each has a list of outcomes: a text may hold several
+    /// statements.
+    pub(crate) fn query(&self, database: &str, queries: &Queries) -> Result<Vec<Vec<Outcome>>, Refusal> {
+        let outcomes = self.d1.query(database, queries.all())?;
+        self.journal.wrote(outcomes.iter().flatten().map(|outcome| outcome.rows_written).sum());
+        Ok(outcomes)
     }
 
     fn spend(&self, spent: Spent) {

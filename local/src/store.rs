@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS vector (
 CREATE TABLE IF NOT EXISTS metadata_index (
     index_name TEXT NOT NULL, property TEXT NOT NULL, type TEXT NOT NULL, sequence INTEGER NOT NULL,
     PRIMARY KEY (index_name, property));
+CREATE TABLE IF NOT EXISTS d1_database (id TEXT PRIMARY KEY, name TEXT NOT NULL, created_ms INTEGER NOT NULL);
 ";
 
 /// One connection, used by one caller at a time: the stand-in serves one developer.

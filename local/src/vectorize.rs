@@ -281,6 +281,17 @@ impl Vectorize {
         self.write(name, |_, _| Ok(Vec::new()))
     }
 
+    /// Index → id → hash of the values, and metadata. Everything that was written becomes visible.
+    pub(crate) fn dump(&self) -> Value {
+        let mut state = self.state();
+        let indexes = state.indexes.iter_mut().map(|(name, index)| {
+            index.settle(u64::MAX);
+            let vectors = index.vectors.iter().map(|(id, vector)| (id.clone(), vector.digest()));
+            (name.clone(), Value::Object(vectors.collect()))
+        });
+        Value::Object(indexes.collect())
+    }
+
     /// Looks at an index after everything that is due became visible.
     fn read<T>(&self, name: &str, look: impl FnOnce(&mut Index) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let now = self.clock.now_ms();

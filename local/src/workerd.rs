@@ -58,6 +58,8 @@ pub struct WorkerdConfig {
     pub index: Option<String>,
     /// KV namespace behind `SESSIONS`; the binding is left out when absent.
     pub sessions: Option<String>,
+    /// Id of the D1 database behind `CONTENT`; the binding is left out when absent.
+    pub content: Option<String>,
     /// Whether there is a binding `AI`.
     pub ai: bool,
     /// Whether its output goes on to the standard error of this process.
@@ -77,6 +79,7 @@ impl WorkerdConfig {
             secret: Some("a session secret of the local stand-in".to_owned()),
             index: Some("docent".to_owned()),
             sessions: Some("docent".to_owned()),
+            content: Some("docent".to_owned()),
             ai: true,
             echo: false,
         }
@@ -111,6 +114,9 @@ impl WorkerdConfig {
         if self.sessions.is_some() {
             out.push_str("        (name = \"SESSIONS\", kvNamespace = \"kv\"),\n");
         }
+        if self.content.is_some() {
+            out.push_str(&wrapped("CONTENT", "d1-api", "d1", ""));
+        }
         out.push_str("      ])),\n");
         for (service, binding) in self.clouds() {
             let address = quote(&self.cloud.to_string());
@@ -138,6 +144,7 @@ impl WorkerdConfig {
         let mut clouds = vec![("ai", "ai".to_owned())];
         clouds.extend(self.index.as_ref().map(|index| ("vectorize", format!("vectorize:{index}"))));
         clouds.extend(self.sessions.as_ref().map(|namespace| ("kv", format!("kv:{namespace}"))));
+        clouds.extend(self.content.as_ref().map(|database| ("d1", format!("d1:{database}"))));
         clouds
     }
 }

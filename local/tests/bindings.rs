@@ -99,6 +99,23 @@ fn a_worker_sees_writes_to_vectorize_later() {
 }
 
 #[test]
+fn a_worker_sees_d1_with_its_errors() {
+    let Some(probe) = Probe::start() else { return };
+    assert_eq!(probe.ok("d1_run")["meta"]["changes"], 1);
+    let found = probe.ok("d1_all");
+    assert_eq!(found["results"], json!([{ "owner": "o", "expires_at": 5 }]), "{found}");
+    assert_eq!(
+        probe.error("d1_batch"),
+        "Error: D1_ERROR: CHECK constraint failed: one = 1: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_CHECK)"
+    );
+    assert_eq!(probe.ok("d1_first"), 1, "the batch deleted nothing");
+    assert_eq!(probe.ok("d1_raw"), json!([["owner", "b"], ["o", [1, 255]]]));
+    assert_eq!(probe.ok("d1_session"), json!([{ "one": 1 }]));
+    assert_eq!(probe.ok("d1_exec")["count"], 2);
+    assert_eq!(probe.error("d1_no_table"), "Error: D1_ERROR: no such table: absent: SQLITE_ERROR");
+}
+
+#[test]
 fn workerd_ends_with_its_launcher() {
     let Some(probe) = Probe::start() else { return };
     let pid = probe.workerd.pid();

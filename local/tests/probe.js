@@ -28,6 +28,19 @@ const calls = {
     await env.AI.run(model, { messages }, { gateway: { id: "default" } });
     return typeof env.AI.aiGatewayLogId;
   },
+  d1_run: (env) =>
+    env.CONTENT.prepare("INSERT INTO lease VALUES (1, ?, ?2, ?3)").bind("o", "h", 5).run(),
+  d1_all: (env) => env.CONTENT.prepare("SELECT owner, expires_at FROM lease WHERE one = ?").bind(1).all(),
+  d1_first: (env) => env.CONTENT.prepare("SELECT count(*) AS n FROM lease").first("n"),
+  d1_raw: (env) => env.CONTENT.prepare("SELECT owner, x'01ff' AS b FROM lease").raw({ columnNames: true }),
+  d1_batch: (env) =>
+    env.CONTENT.batch([
+      env.CONTENT.prepare("DELETE FROM lease"),
+      env.CONTENT.prepare("INSERT INTO lease VALUES (?, 'o', 'h', 5)").bind(2),
+    ]),
+  d1_session: async (env) => (await env.CONTENT.withSession().prepare("SELECT 1 AS one").all()).results,
+  d1_exec: (env) => env.CONTENT.exec("SELECT 1\nSELECT 2"),
+  d1_no_table: (env) => env.CONTENT.prepare("SELECT * FROM absent").all(),
   index_describe: (env) => env.INDEX.describe(),
   index_upsert: (env) =>
     env.INDEX.upsert([{ id: "v", values: new Float32Array([1, 0, 0]), metadata: { text: "t" } }]),

@@ -308,6 +308,45 @@ fn faults_happen_as_scripted_and_are_used_up() {
 }
 
 #[test]
+fn a_share_of_calls_fails_the_same_ones_each_time() {
+    let api = Api::start();
+    let failed = |seed: u64| -> Vec<usize> {
+        let fault =
+            json!({ "service": "kv", "operation": "get", "share": 0.2, "seed": seed, "respond": { "status": 500 } });
+        api.cloud.set_faults(vec![serde_json::from_value(fault).unwrap()]);
+        (0..200).filter(|_| api.get(&format!("{KV}/values/k")).0 == 500).collect()
+    };
+    let first = failed(1);
+    assert!((20..=60).contains(&first.len()), "{first:?}");
+    assert_eq!(first, failed(1));
+    assert_ne!(first, failed(2));
+    let percent = json!({ "service": "kv", "share": 20 });
+    assert!(serde_json::from_value::<Fault>(percent).is_err());
+}
+
+#[test]
+fn an_answer_can_be_lost_after_the_call_was_carried_out() {
+    let api = Api::start();
+    let after = |mut fault: Value| {
+        fault["after"] = json!(true);
+        fault["times"] = json!(1);
+        api.cloud.set_faults(vec![serde_json::from_value(fault).unwrap()]);
+    };
+    after(json!({ "service": "kv", "operation": "put", "drop_connection": true }));
+    assert!(api.send("PUT", &format!("{KV}/values/k"), "text/plain", b"written").is_err());
+    assert_eq!(api.get(&format!("{KV}/values/k")).2, "written");
+    api.create_index();
+    after(json!({ "service": "vectorize", "respond": { "status": 503, "body": "later" } }));
+    let answer = api.upsert(&[json!({ "id": "a", "values": [1, 0] })]);
+    assert_eq!((answer.0, answer.2.as_str()), (503, "later"));
+    api.settle();
+    assert_eq!(api.query(json!({})).result()["count"], 1);
+    after(json!({ "service": "ai", "operation": "embed", "respond": { "status": 500 } }));
+    assert_eq!(api.post(EMBED, json!({ "text": ["x"] })).0, 500);
+    assert_eq!(api.cloud.requests()["counters"]["texts.embedded"], 1);
+}
+
+#[test]
 fn only_this_machine_is_answered_and_rest_wants_a_token() {
     let api = Api::start();
     let base = api.cloud.base_url();

@@ -52,12 +52,35 @@ fn runs(pid: u32) -> bool {
 
 #[test]
 fn the_command_finds_the_stand_in_in_its_environment_and_its_failure_is_ours() {
-    let script = "test -n \"$CLOUDFLARE_API_TOKEN\" && echo $DOCENT_API_BASE $DOCENT_INDEX $DOCENT_KV_ID; exit 7";
+    let script = "test -n \"$CLOUDFLARE_API_TOKEN\" && \
+                  echo $DOCENT_API_BASE $DOCENT_INDEX $DOCENT_KV_ID $DOCENT_D1_ID; exit 7";
     let output = run(&["--", "sh", "-c", script]);
     assert_eq!(output.status.code(), Some(7));
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("http://127.0.0.1:") && said.ends_with("/client/v4 docent docent\n"), "{said}");
+    assert!(said.starts_with("http://127.0.0.1:") && said.ends_with("/client/v4 docent docent docent\n"), "{said}");
     assert!(String::from_utf8(output.stderr).unwrap().contains("failed (exit status: 7)"));
+}
+
+#[test]
+fn the_databases_of_the_deployment_file_are_there_with_their_migrations() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("wrangler.toml");
+    std::fs::create_dir(folder.path().join("sql")).unwrap();
+    std::fs::write(folder.path().join("sql/1_first.sql"), "CREATE TABLE t (a)").unwrap();
+    let date = "compatibility_date = \"2026-11-01\"\n";
+    let block = "[[d1_databases]]\nbinding = \"CONTENT\"\ndatabase_name = \"docs\"\nmigrations_dir = \"sql\"\n";
+    let id = "database_id = \"01234567-89ab-cdef-0123-456789abcdef\"\n";
+    for (text, expected, applied) in [
+        (format!("{date}{block}"), "D1=docent\n", true),
+        (format!("{date}{block}{id}"), "D1=01234567-89ab-cdef-0123-456789abcdef\n", true),
+        (date.to_owned(), "D1=\n", false),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let output = run(&["--config", config.to_str().unwrap(), "--", "sh", "-c", "echo D1=$DOCENT_D1_ID; exit 7"]);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.contains("database docs: applied 1_first.sql"), applied, "{said}");
+    }
 }
 
 #[test]

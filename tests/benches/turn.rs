@@ -1,7 +1,8 @@
 //! CPU of the Worker per chat turn, as a ratio to others in the same run: a bare JavaScript
 //! Worker that makes the same upstream calls and does nothing else, and the bot as tutorials write
-//! it; and, below what a bot can do, one that hands the model's stream over unseen. CPU is what Cloudflare bills; it is user plus system time of each one's own workerd, so that
-//! neither the stand-in nor this program counts.
+//! it; and, below what a bot can do, one that hands the model's stream over unseen. What it costs to
+//! ask D1 on every turn shows beside the bot without D1. CPU is what Cloudflare bills; it is user
+//! plus system time of each one's own workerd, so that neither the stand-in nor this program counts.
 //!
 //! They take turns, round by round, since the speed of a shared machine drifts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
@@ -11,7 +12,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use docent_ingest::settings::{Given, Settings};
+use docent_ingest::settings::{Given, GivenConnection, Settings};
 use docent_local::{Cloud, CloudConfig, Module, Workerd, WorkerdConfig, workerd};
 use serde_json::{Value, json};
 
@@ -43,7 +44,12 @@ fn main() {
     .unwrap();
     ingest(&cloud, &root.join("docs"));
     let binary = workerd::find_binary(root).unwrap();
-    let start = |modules| Workerd::start(&WorkerdConfig::new(binary.clone(), modules, cloud.address())).unwrap();
+    let bound = |modules, content: Option<&str>| {
+        let content = content.map(str::to_owned);
+        let config = WorkerdConfig::new(binary.clone(), modules, cloud.address());
+        Workerd::start(&WorkerdConfig { content, ..config }).unwrap()
+    };
+    let start = |modules| bound(modules, None);
     let script = |name: &str| {
         let content = std::fs::read(root.join("tests/benches").join(name)).unwrap();
         vec![Module { name: "index.js".to_owned(), content }]
@@ -51,7 +57,8 @@ fn main() {
     let docent = workerd::read_modules(&root.join("worker/build")).expect("build the Worker first");
     let mut contenders = [
         Contender { name: "bare", path: "/", workerd: start(script("bare.js")), session: None },
-        Contender { name: "docent", path: "/v1/chat", workerd: start(docent), session: None },
+        Contender { name: "docent", path: "/v1/chat", workerd: start(docent.clone()), session: None },
+        Contender { name: "docent + D1", path: "/v1/chat", workerd: bound(docent, Some("docent")), session: None },
         Contender { name: "tutorial", path: "/", workerd: start(script("tutorial.js")), session: None },
         Contender { name: "passthrough", path: "/", workerd: start(script("passthrough.js")), session: None },
     ];
@@ -71,11 +78,16 @@ fn ingest(cloud: &Cloud, docs: &Path) {
     let settings = Settings::new(Given {
         paths: vec![docs.to_owned()],
         base_url: Some("https://docs.example/".to_owned()),
-        index: Some("docent".to_owned()),
-        kv_id: Some("docent".to_owned()),
-        api_base: Some(cloud.api_base()),
-        account_id: Some("local".to_owned()),
-        api_token: Some("local".to_owned()),
+        connection: GivenConnection {
+            index: Some("docent".to_owned()),
+            kv_id: Some("docent".to_owned()),
+            d1_id: Some("docent".to_owned()),
+            api_base: Some(cloud.api_base()),
+            account_id: Some("local".to_owned()),
+            api_token: Some("local".to_owned()),
+            ..GivenConnection::default()
+        },
+        create_index: true,
         ..Given::default()
     });
     docent_ingest::run::run(&settings.unwrap(), &|_, _, _| {}).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use docent_ingest::report::Report;
-use docent_ingest::settings::{Given, Settings};
+use docent_ingest::settings::{Given, GivenConnection, Settings};
 use docent_local::{Cloud, CloudConfig, Workerd, WorkerdConfig, workerd};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ impl Setup {
         config.vars = self.vars;
         (self.change)(&mut config);
         let workerd = Workerd::start(&config).unwrap();
-        Bot { cloud, workerd }
+        Bot { cloud, workerd, config }
     }
 }
 
@@ -63,11 +63,16 @@ pub(crate) fn ingest(cloud: &Cloud, docs: &Path) -> Report {
     let settings = Settings::new(Given {
         paths: vec![docs.to_owned()],
         base_url: Some(DOCS_URL.to_owned()),
-        index: Some(NAME.to_owned()),
-        kv_id: Some(NAME.to_owned()),
-        api_base: Some(cloud.api_base()),
-        account_id: Some("local".to_owned()),
-        api_token: Some("local".to_owned()),
+        connection: GivenConnection {
+            index: Some(NAME.to_owned()),
+            kv_id: Some(NAME.to_owned()),
+            d1_id: Some(NAME.to_owned()),
+            api_base: Some(cloud.api_base()),
+            account_id: Some("local".to_owned()),
+            api_token: Some("local".to_owned()),
+            ..GivenConnection::default()
+        },
+        create_index: true,
         ..Given::default()
     });
     docent_ingest::run::run(&settings.unwrap(), &|_, _, _| {}).unwrap()
@@ -77,6 +82,7 @@ pub(crate) fn ingest(cloud: &Cloud, docs: &Path) -> Report {
 pub(crate) struct Bot {
     pub(crate) cloud: Cloud,
     pub(crate) workerd: Workerd,
+    config: WorkerdConfig,
 }
 
 /// A response, read to its end.
@@ -103,6 +109,11 @@ impl Reply {
 impl Bot {
     pub(crate) fn start() -> Self {
         Setup::default().start()
+    }
+
+    /// A new isolate, which knows nothing; at another address.
+    pub(crate) fn restart(&mut self) {
+        self.workerd = Workerd::start(&self.config).unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

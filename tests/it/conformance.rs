@@ -70,6 +70,7 @@ fn a_worker_and_the_native_flow_answer_alike() {
     });
     let checked = checked.unwrap();
     let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
+    ports.content = Some(NAME.to_owned());
     (ports.first_byte, ports.idle) = (std::time::Duration::from_millis(300), std::time::Duration::from_millis(300));
 
     let refused = |service: &str, operation: &str, status: u16, code: u32| {
@@ -98,6 +99,7 @@ fn a_worker_and_the_native_flow_answer_alike() {
             "HTML for an answer",
             chat(json!({ "respond": { "status": 200, "content_type": "text/html", "body": "<p>" } })),
         ),
+        ("D1 fails", refused("d1", "query", 500, 7500)),
         ("KV cannot list", refused("kv", "list", 500, 1)),
         ("KV cannot store", refused("kv", "put", 500, 1)),
     ];

@@ -45,7 +45,7 @@ fn wrangler_takes_the_project_as_a_new_user_has_it() {
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
-    for part in ["env.AI", "env.INDEX", "env.SESSIONS"] {
+    for part in ["env.AI", "env.INDEX", "env.CONTENT", "env.SESSIONS"] {
         assert!(said.contains(part), "{part} in:\n{said}");
     }
 }

@@ -16,6 +16,7 @@ mod setup; // what an operator can leave out or get wrong
 mod trouble; // what services can do
 
 mod conformance; // the same flow over both implementations of its ports
+mod generations; // the old index or the new one
 mod ingest; // the index in step with the documents
 
 mod deployment; // what goes to Cloudflare

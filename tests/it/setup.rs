@@ -33,7 +33,8 @@ fn a_bot_that_is_ready_says_so_and_what_it_runs_on() {
     assert_eq!(health["spec"], SPEC.fingerprint());
     assert_eq!(health["index"]["spec"], SPEC.fingerprint());
     assert!(health["index"]["chunks"].as_u64() > Some(20), "{health}");
-    assert_eq!(health["bindings"], json!({ "AI": true, "INDEX": true, "SESSIONS": true }));
+    assert_eq!(health["bindings"], json!({ "AI": true, "INDEX": true, "SESSIONS": true, "CONTENT": true }));
+    assert_eq!(health["index_from"], "SESSIONS");
     let config = bot.get("/v1/config").json();
     assert_eq!(config["greeting"], "Ask a question about docent.");
     assert_eq!(config["models"], json!(["@cf/meta/llama-3.1-8b-instruct-fast"]));

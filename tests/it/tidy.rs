@@ -66,7 +66,7 @@ fn the_configuration_page_lists_every_setting_as_it_is() {
     }
     let rows = page.lines().filter(|line| line.starts_with("| `") && line[3..].starts_with(|c: char| c.is_uppercase()));
     let listed: BTreeSet<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-    let bindings = ["AI", "INDEX", "SESSIONS"];
+    let bindings = ["AI", "INDEX", "CONTENT", "SESSIONS"];
     let known: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.name).chain(bindings).collect();
     assert_eq!(listed, known);
     for model in MODELS {

@@ -205,9 +205,12 @@ fn without_its_store_the_bot_answers_without_memory_and_says_so() {
         assert_eq!(one(&parts, "finish")["messageMetadata"]["memory"], "unavailable", "{name}");
     }
     bot.script(&json!([fault("kv", "get", 500, PRIVATE)]));
+    assert_eq!(bot.ask(QUESTION, None)["memory"], "kept", "which index is live is known");
     let fresh = Setup::default().start();
     fresh.script(&json!([fault("kv", "get", 500, PRIVATE)]));
-    assert_eq!(fresh.ask(QUESTION, None)["memory"], "unavailable", "the index record cannot be read");
+    let reply = fresh.post(&json!({ "message": QUESTION, "stream": false }));
+    assert_eq!((reply.status, reply.error().as_str()), (503, "not_ready"), "it is not known, and not guessed");
+    assert!(reply.headers.contains_key("retry-after") && !reply.body.contains(PRIVATE), "{}", reply.body);
     let health = fresh.get("/v1/health");
     assert!(health.status == 503 && !health.body.contains(PRIVATE), "{}", health.body);
 

@@ -102,3 +102,12 @@ CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
   INSERT INTO chunk_identifiers (chunk_identifiers, rowid, identifiers)
     VALUES ('delete', old.number, old.identifiers);
 END;
+
+-- Going live is one row and one statement, so that it happens wholly or not at all.
+CREATE TRIGGER first_live AFTER INSERT ON live BEGIN
+  UPDATE generation SET status = 'complete' WHERE number = new.generation;
+END;
+
+CREATE TRIGGER next_live AFTER UPDATE ON live BEGIN
+  UPDATE generation SET status = 'complete' WHERE number = new.generation;
+END;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use docent_core::api;
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
-use docent_core::ports::{Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::ports::{Content, Embed, Fault, Generate, Host, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::vectorize::{Match, Metadata, QueryOptions};
@@ -22,10 +23,6 @@ use worker::{Delay, Env, KvStore};
 
 use crate::body::{Body, Watch};
 
-/// How long an isolate trusts the index record that it read, milliseconds. KV itself shows a new
-/// record elsewhere only after as long.
-const INDEX_TRUST_MS: u64 = 60_000;
-
 /// Most keys that one bulk read of KV takes.
 const KV_BULK_KEYS: usize = 100;
 
@@ -33,8 +30,8 @@ const KV_BULK_KEYS: usize = 100;
 const KV_LIST_KEYS: u64 = 1_000;
 
 thread_local! {
-    /// The last index record read, and when.
-    static INDEX: RefCell<Option<(IndexRecord, u64)>> = const { RefCell::new(None) };
+    /// The generation that this isolate read last.
+    static KNOWN: RefCell<Option<Known>> = const { RefCell::new(None) };
 }
 
 #[wasm_bindgen]
@@ -50,6 +47,18 @@ extern "C" {
     type Vectorize;
     #[wasm_bindgen(method, catch)]
     async fn query(this: &Vectorize, vector: &JsValue, options: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// The D1 binding. The worker crate's own takes every answer apart with serde and makes two
+    /// calls into JavaScript more.
+    #[derive(Clone)]
+    type D1;
+    #[wasm_bindgen(method, catch)]
+    fn prepare(this: &D1, sql: &str) -> Result<Statement, JsValue>;
+
+    /// A statement of D1.
+    type Statement;
+    #[wasm_bindgen(method, catch)]
+    async fn first(this: &Statement) -> Result<JsValue, JsValue>;
 
     /// A match of a query.
     type Found;
@@ -89,6 +98,7 @@ pub(crate) struct Doors {
     ai: Option<Ai>,
     index: Option<Vectorize>,
     kv: Option<KvStore>,
+    content: Option<D1>,
     first_byte_ms: u64,
     idle_ms: u64,
 }
@@ -99,6 +109,7 @@ impl Doors {
             ai: binding(env, "AI").map(JsValue::unchecked_into),
             index: binding(env, "INDEX").map(JsValue::unchecked_into),
             kv: env.kv("SESSIONS").ok(),
+            content: binding(env, "CONTENT").map(JsValue::unchecked_into),
             first_byte_ms: settings.map_or(0, |settings| settings.first_byte_ms),
             idle_ms: settings.map_or(0, |settings| settings.idle_ms),
         }
@@ -106,17 +117,16 @@ impl Doors {
 
     /// Which bindings there are.
     pub(crate) fn present(&self) -> api::Bindings {
-        api::Bindings { ai: self.ai.is_some(), index: self.index.is_some(), sessions: self.kv.is_some() }
+        api::Bindings {
+            ai: self.ai.is_some(),
+            index: self.index.is_some(),
+            sessions: self.kv.is_some(),
+            content: self.content.is_some(),
+        }
     }
 
     fn kv(&self) -> Result<&KvStore, Fault> {
         self.kv.as_ref().ok_or(Fault::NoBinding("SESSIONS"))
-    }
-
-    /// The index record as KV has it now.
-    pub(crate) async fn read_index(&self) -> Result<Option<IndexRecord>, Fault> {
-        let Some(text) = self.kv()?.get(INDEX_KEY).text().await.map_err(kv_fault)? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| unreadable("KV", &format!("{INDEX_KEY}: {error}")))
     }
 
     /// Calls a model. The raw response is asked for on every call: the binding keeps its options in
@@ -156,6 +166,10 @@ async fn accepted(response: web_sys::Response) -> Result<web_sys::Response, Faul
 /// What an AI call threw; with raw responses that is a lost connection or an answer unlike any.
 pub(crate) fn thrown(error: JsValue) -> Fault {
     unreadable("Workers AI", &describe(&error))
+}
+
+fn d1_fault(error: JsValue) -> Fault {
+    Fault::D1(describe(&error))
 }
 
 fn kv_fault(error: worker::kv::KvError) -> Fault {
@@ -266,22 +280,36 @@ impl Generate for Doors {
     }
 }
 
-impl Sessions for Doors {
-    async fn index(&self) -> Result<Option<IndexRecord>, Fault> {
-        let now = self.now_ms();
-        let known = INDEX.with_borrow(Clone::clone);
-        if let Some((record, read_at)) = known
-            && now.saturating_sub(read_at) < INDEX_TRUST_MS
-        {
-            return Ok(Some(record));
-        }
-        let record = self.read_index().await?;
-        // A record that cannot be searched by is read again each time, so that mending it shows.
-        let usable = record.clone().filter(|record| docent_core::answer::index_problem(Some(record)).is_none());
-        INDEX.set(usable.map(|record| (record, now)));
-        Ok(record)
+impl Content for Doors {
+    async fn record(&self, store: Store) -> Result<Option<IndexRecord>, Fault> {
+        let (service, text) = match store {
+            Store::Database => {
+                let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
+                let row = database.prepare(LIVE_SQL).map_err(d1_fault)?.first().await.map_err(d1_fault)?;
+                let text = JSON::stringify(&row).map_err(d1_fault)?.as_string();
+                ("D1", text.filter(|text| text != "null"))
+            }
+            Store::Kv => ("KV", self.kv()?.get(INDEX_KEY).text().await.map_err(kv_fault)?),
+        };
+        let Some(text) = text else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| unreadable(service, &format!("index record: {error}")))
     }
 
+    async fn retired(&self, generation: u64) -> Result<Option<Retired>, Fault> {
+        let bytes = self.kv()?.get(&retired_key(generation)).bytes().await.map_err(kv_fault)?;
+        Ok(bytes.map(|bytes| Retired::from_bytes(&bytes)))
+    }
+
+    fn known(&self) -> Option<Known> {
+        KNOWN.with_borrow(Clone::clone)
+    }
+
+    fn remember(&self, known: Known) {
+        KNOWN.set(Some(known));
+    }
+}
+
+impl Sessions for Doors {
     async fn turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>, Fault> {
         let limit = limit.min(KV_BULK_KEYS);
         let keys = self

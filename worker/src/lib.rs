@@ -18,6 +18,7 @@ use docent_core::api::{Ask, Config, Health, History, MAX_MESSAGE_CHARS};
 use docent_core::draft::Unstreamed;
 use docent_core::embedding::SPEC;
 use docent_core::error::{ApiError, Code};
+use docent_core::generation;
 use docent_core::policy;
 use docent_core::ports::{Host, Sessions};
 use docent_core::session;
@@ -79,7 +80,7 @@ async fn route(
     match (path.as_str(), session) {
         ("/", _) => http::page().map_err(internal),
         ("/widget.js", _) => http::widget().map_err(internal),
-        ("/v1/health", _) => health(settings, &doors).await,
+        ("/v1/health", _) => health(caller, settings, &doors).await,
         ("/v1/config", _) => config(ready(settings)?),
         ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
         (_, Some(token)) if request.method() == Method::Delete => forget(ready(settings)?, &doors, token).await,
@@ -161,7 +162,11 @@ fn config(settings: &Settings) -> Result<Response, ApiError> {
     http::json(&config).map_err(internal)
 }
 
-async fn health(settings: &Result<Settings, Vec<String>>, doors: &Doors) -> Result<Response, ApiError> {
+async fn health(
+    caller: &Caller,
+    settings: &Result<Settings, Vec<String>>,
+    doors: &Doors,
+) -> Result<Response, ApiError> {
     let bindings = doors.present();
     let mut problems = settings.as_ref().err().cloned().unwrap_or_default();
     for (name, present) in [("AI", bindings.ai), ("INDEX", bindings.index), ("SESSIONS", bindings.sessions)] {
@@ -169,24 +174,19 @@ async fn health(settings: &Result<Settings, Vec<String>>, doors: &Doors) -> Resu
             problems.push(format!("the Worker has no binding {name}: add it to wrangler.toml and deploy again"));
         }
     }
-    let index = if bindings.sessions {
-        match doors.read_index().await {
-            Ok(record) => {
-                problems.extend(answer::index_problem(record.as_ref()));
-                record
-            }
-            Err(fault) => {
-                failed(doors, &fault);
-                problems.push("the index record cannot be read from KV; the Worker's log has the reason".to_owned());
-                None
-            }
-        }
-    } else {
-        None
-    };
+    let live = generation::status(doors, &caller.trace_id).await;
+    problems.extend(live.problems);
+    let (index, index_from) = live.record.unzip();
     let (status, code) = if problems.is_empty() { ("ok", 200) } else { ("not_ready", 503) };
-    let health =
-        Health { status, version: env!("CARGO_PKG_VERSION"), spec: SPEC.fingerprint(), index, bindings, problems };
+    let health = Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        spec: SPEC.fingerprint(),
+        index,
+        index_from,
+        bindings,
+        problems,
+    };
     let body = serde_json::to_string(&health).map_err(|error| internal(error.into()))?;
     Response::builder()
         .with_status(code)

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::code;
 use super::geometry::{Components, Metric};
 use super::requests::{Query, Returned, check_dimensions};
-use crate::clock::{iso, random_hex};
+use crate::clock::{hex, iso, random_hex};
 use crate::filter::{Filter, MetadataIndex};
 use crate::refusal::Refusal;
 
@@ -115,6 +116,14 @@ impl Index {
 }
 
 impl Stored {
+    /// Short enough to be compared by eye.
+    pub(super) fn digest(&self) -> Value {
+        let bytes: Vec<u8> = self.components.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut hash = hex(&Sha256::digest(bytes));
+        hash.truncate(16);
+        json!({ "values": hash, "metadata": self.metadata })
+    }
+
     pub(super) fn describe(&self, id: &str, values: bool, returned: Returned, indexes: &[MetadataIndex]) -> Value {
         let mut out = Map::new();
         out.insert("id".to_owned(), json!(id));

@@ -1,0 +1,140 @@
+//! One writer at a time: whoever holds the lease writes, the next one waits or goes.
+//!
+//! A lease expires when its holder is not heard of, so a machine that was switched off blocks
+//! nobody for long; a process of this machine that is no more blocks nobody at all.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::books::{Books, BooksError, Holder};
+use crate::run::Progress;
+
+/// How long a lease holds after its holder was last heard of.
+pub(crate) const LASTS: Duration = Duration::from_mins(1);
+/// Three renewals may fail before it expires.
+const RENEWED_EVERY: Duration = Duration::from_secs(15);
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+
+/// The lease could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Somebody else is writing.
+    #[error(
+        "another ingest is writing to this index: {0}; wait for it with --wait 10m, or run this command again later"
+    )]
+    Busy(String),
+    /// The books could not be read or written.
+    #[error(transparent)]
+    Books(#[from] BooksError),
+}
+
+/// Does the work while holding the lease, and waits up to `wait` to get it. The work is told the
+/// name that it holds it under.
+pub(crate) fn holding<T, E: From<LeaseError>>(
+    books: &dyn Books,
+    wait: Duration,
+    progress: Progress<'_>,
+    work: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, E> {
+    let lease = Lease::new();
+    lease.take(books, wait, progress)?;
+    std::thread::scope(|scope| {
+        let (done, is_done) = mpsc::channel::<()>();
+        let heartbeat = &lease;
+        scope.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(RENEWED_EVERY) {
+                // If this fails too often the lease expires, which going live finds out.
+                let _ = books.take_lease(&heartbeat.holder(), now_ms());
+            }
+        });
+        let outcome = work(&lease.owner);
+        drop(done);
+        // It expires by itself if this fails.
+        let _ = books.end_lease(&lease.owner);
+        outcome
+    })
+}
+
+struct Lease {
+    /// `host/process/random`
+    owner: String,
+    since: SystemTime,
+}
+
+impl Lease {
+    fn new() -> Self {
+        let owner = format!("{}/{}/{:016x}", host(), std::process::id(), fastrand::u64(..));
+        Self { owner, since: SystemTime::now() }
+    }
+
+    fn holder(&self) -> Holder {
+        let (host, process) = (host(), std::process::id());
+        Holder {
+            owner: self.owner.clone(),
+            holder: format!("process {process} on {host}, since {}", humantime::format_rfc3339_seconds(self.since)),
+            expires_at: now_ms() + u64::try_from(LASTS.as_millis()).unwrap_or_default(),
+        }
+    }
+
+    fn take(&self, books: &dyn Books, wait: Duration, progress: Progress<'_>) -> Result<(), LeaseError> {
+        let started = Instant::now();
+        loop {
+            let Some(other) = books.take_lease(&self.holder(), now_ms())? else { return Ok(()) };
+            if is_gone(&other.owner) {
+                books.end_lease(&other.owner)?;
+            } else if started.elapsed() >= wait {
+                return Err(LeaseError::Busy(other.holder));
+            } else {
+                progress("waiting for another ingest", 0, 0);
+                std::thread::sleep(ASKED_EVERY);
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().replace('/', "-")
+}
+
+#[cfg(not(unix))]
+fn host() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default().replace('/', "-")
+}
+
+/// Whether the holder was a process of this machine that does not run any more.
+#[cfg(unix)]
+fn is_gone(owner: &str) -> bool {
+    let mut parts = owner.split('/');
+    let (machine, process) = (parts.next(), parts.next().and_then(|process| process.parse().ok()));
+    let process = process.and_then(rustix::process::Pid::from_raw);
+    machine == Some(&host())
+        && process.is_some_and(|process| rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH))
+}
+
+/// Elsewhere there is no well-kept way to ask without unsafe code: the lease expires.
+#[cfg(not(unix))]
+fn is_gone(_: &str) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dead_process_of_this_machine_is_gone() {
+        assert!(!is_gone(&Lease::new().owner), "this very process runs");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let owner = format!("{}/{}/0", host(), child.id());
+        child.wait().unwrap();
+        assert!(is_gone(&owner));
+        assert!(!is_gone(&owner.replacen(&host(), "elsewhere", 1)) && !is_gone("nonsense"));
+    }
+}
