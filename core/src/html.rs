@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn anchors_are_those_of_the_page_and_never_made_up() {
         let page = "<main><h1>None</h1><h2 id='a_b.c(d)'>1</h2><section id=s><h2>2<a class=headerlink href=#s>¶</a></h2></section>\
-                    <h2><a id=in></a>3</h2><h2>4 <a class=hash-link href=#link>#</a></h2><h3>5</h3><h2 id='two words'>6</h2>";
-        assert_eq!(anchors(&body(page)), ["", "a_b.c(d)", "s", "in", "link", "link", "two%20words"]);
+                    <section id=t><h2>2b</h2></section><h2><a id=in></a>3</h2><h2>4 <a class=hash-link href=#link>#</a></h2><h3>5</h3><h2 id='two words'>6</h2>";
+        assert_eq!(anchors(&body(page)), ["", "a_b.c(d)", "s", "t", "in", "link", "link", "two%20words"]);
         assert!(!body(page).contains('¶') && !body(page).contains("#]"));
     }
 
@@ -205,7 +205,7 @@ mod tests {
                     <p>Text<aside class=note>Note</aside><aside>Ad</aside><div data-search-exclude>no</div>\
                     <button>Copy</button><footer>Edit this page</footer></main><footer>Legal</footer>";
         assert_eq!(body(page), "# Title {.no-anchor}\n\nText\n\nNote\n");
-        let unmarked = "<div class=menu><ul><li><a href=/a>All the many pages</a><li><a href=/b>of this site</a></ul></div>\
+        let unmarked = "<div class=menu><ul><li><a href=/a>All the many pages of this site</a><li><a href=/b>with names that are longer than what they say</a></ul></div>\
                         <div><h1>T</h1><p>Running text of some length.<p>And more of it.</div><div><p>© Somebody</div>";
         assert_eq!(body(unmarked), "# T {.no-anchor}\n\nRunning text of some length.\n\nAnd more of it.\n");
     }

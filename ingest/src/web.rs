@@ -108,7 +108,9 @@ pub fn read(web: &Web, each: &mut dyn FnMut(Outcome)) -> Option<Route> {
     address.set_query(None);
     let path = address.path().to_ascii_lowercase();
     let is_sitemap = [".xml", ".xml.gz"].iter().any(|end| path.ends_with(end)) || path.ends_with("sitemap.txt");
-    let scope = if is_sitemap { Scope::host(address.clone()) } else { Scope::below(address.clone()) };
+    // Both name pages anywhere on the host, wherever they stand themselves.
+    let is_whole = is_sitemap || path.ends_with("llms-full.txt");
+    let scope = if is_whole { Scope::host(address.clone()) } else { Scope::below(address.clone()) };
     let cache = Cache::open(web.cache.as_deref(), &address);
     let mut fetcher = Fetcher::new(scope.clone(), cache, web.pause);
     let outcome = obey_robots(&mut fetcher, &address).and_then(|sitemaps| match path.as_str() {
