@@ -144,7 +144,7 @@ pub struct Change {
 /// Arguments of `docent ingest`.
 #[derive(Debug, clap::Args)]
 pub struct Ingest {
-    /// Folders and files; default: sources in docent.toml. Files that .gitignore or .ignore name, and hidden ones, are left out.
+    /// Folders, files, patterns and addresses of web sites; default: sources in docent.toml. Files that .gitignore or .ignore name, and hidden ones, are left out.
     #[arg(value_name = "SOURCE")]
     pub paths: Vec<PathBuf>,
 
@@ -163,6 +163,10 @@ pub struct Ingest {
     /// Files and folders to leave out, such as 'drafts' or '**/*.test.md'; may be given again.
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
+
+    /// Pages of a web site to ask for at most [default: 10000].
+    #[arg(long, value_name = "N")]
+    pub max_pages: Option<usize>,
 
     /// Settings file [default: docent.toml, if it is there].
     #[arg(long, value_name = "FILE")]
@@ -389,6 +393,7 @@ impl Ingest {
             site: self.site,
             url_style,
             exclude: self.exclude.clone(),
+            max_pages: self.max_pages,
             concurrency: self.concurrency.map(usize::from),
             keep: self.keep,
             max_vanished: self.max_vanished,

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::guard::{self, Golden, Guard};
 use crate::source::{self, Location, Source};
+use crate::web::Web;
 
 /// Cloudflare's REST API.
 pub const DEFAULT_API_BASE: &str = "https://api.cloudflare.com/client/v4";
@@ -73,6 +74,8 @@ pub struct Given {
     pub url_style: Option<UrlStyle>,
     /// Patterns of files that are left out, beside those of the settings file.
     pub exclude: Vec<String>,
+    /// Pages of a web site that are asked for at most.
+    pub max_pages: Option<usize>,
     /// Embedding calls at a time.
     pub concurrency: Option<usize>,
     /// Generations that can be gone back to.
@@ -151,6 +154,7 @@ struct File {
     site: Option<Generator>,
     url_style: Option<UrlStyle>,
     exclude: Vec<String>,
+    max_pages: Option<usize>,
     concurrency: Option<usize>,
     keep: Option<usize>,
     max_vanished: Option<u8>,
@@ -173,6 +177,7 @@ struct Table {
     lang: String,
     version: String,
     product: String,
+    max_pages: Option<usize>,
     operation_links: OperationLinks,
     operations_page: Option<String>,
 }
@@ -197,8 +202,10 @@ impl File {
         };
         let mut file: Self = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let from_here = |path: &mut String| *path = folder.join(&*path).display().to_string();
-        file.sources.iter_mut().chain(file.source.iter_mut().map(|table| &mut table.path)).for_each(from_here);
+        let paths = file.sources.iter_mut().chain(file.source.iter_mut().map(|table| &mut table.path));
+        for path in paths.filter(|path| !is_address(path)) {
+            *path = folder.join(&*path).display().to_string();
+        }
         file.golden = file.golden.map(|golden| folder.join(golden));
         Ok(file)
     }
@@ -207,10 +214,13 @@ impl File {
 impl Table {
     /// Fills in what holds for all sources, finds out who makes the site, and checks it.
     fn source(self, all: &Common<'_>, detected: &mut Vec<String>) -> Result<Source, String> {
-        let path = PathBuf::from(&self.path);
         if self.path.is_empty() {
             return Err("a [[source]] has no path".to_owned());
         }
+        if is_address(&self.path) {
+            return self.web(all);
+        }
+        let path = PathBuf::from(&self.path);
         let wanted = self.site.or(all.site);
         let found = source::detect(&path).filter(|found| wanted.is_none_or(|wanted| wanted == found.layout.generator));
         if let Some(found) = &found {
@@ -245,6 +255,21 @@ impl Table {
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Ok(Source { location: Location::Path(path), site, exclude, prefix })
     }
+
+    /// A site on the web has its own addresses and anchors.
+    fn web(self, all: &Common<'_>) -> Result<Source, String> {
+        let mut web = Web::new(&self.path).map_err(|error| error.to_string())?;
+        web.max_pages = self.max_pages.or(all.max_pages).unwrap_or(web.max_pages);
+        let site = Site::new(&self.path, UrlStyle::Clean).map_err(|error| error.to_string())?;
+        let exclude = all.exclude.iter().chain(&self.exclude).cloned().collect();
+        let labels = Labels { lang: self.lang, version: self.version, product: self.product };
+        Ok(Source { location: Location::Web(web), site: site.with_labels(labels), exclude, prefix: String::new() })
+    }
+}
+
+/// Whether a source is on the web.
+fn is_address(source: &str) -> bool {
+    source.starts_with("https://") || source.starts_with("http://")
 }
 
 /// What holds for every source that does not say otherwise.
@@ -253,6 +278,7 @@ struct Common<'a> {
     site: Option<Generator>,
     url_style: Option<UrlStyle>,
     exclude: &'a [String],
+    max_pages: Option<usize>,
 }
 
 impl Settings {
@@ -279,6 +305,7 @@ impl Settings {
             site: given.site.or(file.site),
             url_style: given.url_style.or(file.url_style),
             exclude: &[given.exclude, file.exclude].concat(),
+            max_pages: given.max_pages.or(file.max_pages),
         };
         let (mut sources, mut detected) = (Vec::new(), Vec::new());
         for table in tables {

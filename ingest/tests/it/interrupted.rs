@@ -5,16 +5,22 @@
 //! Some points run with every test; `DOCENT_KILLS=50 cargo test -p docent-ingest interrupted` is the
 //! long run.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use docent_local::{Canned, Fault};
+use serde_json::Value;
 
 use crate::production::{Production, StateIn};
 
 /// Writes to Vectorize are seen so late.
 const DELAY: Duration = Duration::from_millis(150);
+/// Lines of progress that such a run prints, and one more that never comes.
+const STAGES: usize = 8;
 /// Copies of the project's own documentation, each with words of its own.
 const COPIES: usize = 16;
 const QUESTIONS: [&str; 3] =
@@ -44,6 +50,12 @@ fn write(production: &Production, changed: bool) {
     }
 }
 
+/// A change to that, which is taken back before it is ingested whole.
+fn write_unwanted(production: &Production) {
+    production.write("unwanted.md", "# Unwanted\n\nZebras, the exit code and the port, revised.\n");
+    production.remove("moved/index.md");
+}
+
 /// One call in twenty fails: half of them before anything is done, half of them after.
 fn failures(seed: u64) -> Vec<Fault> {
     let fault = |service: &str, after| Fault {
@@ -71,7 +83,7 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn chunks_written(report: &serde_json::Value) -> usize {
+fn chunks_written(report: &Value) -> usize {
     let counts = ["embedded", "copied"].map(|count| report[count].as_u64().unwrap());
     usize::try_from(counts.iter().sum::<u64>()).unwrap()
 }
@@ -84,7 +96,8 @@ fn answers(production: &Production) -> Vec<Vec<String>> {
 fn stored(production: &Production) -> usize {
     let kept = production.cloud.dump().unwrap();
     let vectors = kept["vectorize"][crate::production::NAME].as_object().unwrap().clone();
-    vectors.values().filter(|vector| vector["metadata"]["gen"] == 2).count()
+    let is_wanted = |vector: &&Value| vector["metadata"]["path"] != "unwanted.md";
+    vectors.values().filter(|vector| vector["metadata"]["gen"] == 2).filter(is_wanted).count()
 }
 
 fn interrupted(state: StateIn, kills: usize) {
@@ -93,54 +106,98 @@ fn interrupted(state: StateIn, kills: usize) {
     undisturbed.ingest(&["--concurrency", "2"]);
     let old = answers(&undisturbed);
     write(&undisturbed, true);
-    let started = Instant::now();
     let report = undisturbed.ingest(&["--concurrency", "2"]);
-    let duration = started.elapsed();
     let new = answers(&undisturbed);
     assert!(old.iter().zip(&new).all(|(old, new)| old != new), "the questions tell the generations apart");
     let written = chunks_written(&report);
     let expected = undisturbed.kept();
+    let other = Production::with(state, DELAY);
+    write(&other, false);
+    other.ingest(&[]);
+    write(&other, true);
+    write_unwanted(&other);
+    other.ingest(&[]);
+    let generations = [old, new, answers(&other)];
 
     for kill in 0..kills {
         let production = Production::with(state, DELAY);
         write(&production, false);
         production.ingest(&[]);
         write(&production, true);
-        // Spread over the whole of the run, and a little beyond its end.
-        let moment = duration.mul_f64(1.1 * (kill as f64 + 0.5) / kills as f64);
+        // So long after that line of its progress: somewhere in each of its stages, and after its end.
+        let (line, pause) = (kill % STAGES, Duration::from_millis((kill as u64 * 47) % 130));
+        // Every other run that is killed writes what nobody wants afterwards.
+        let unwanted = kill % 2 == 1;
+        let moment = format!("{pause:?} after line {line}");
         let (done, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
+        let was_done = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let reader = production.reader();
-                let mut is_new = false;
+                let mut seen = 0;
                 while !done.load(Ordering::Relaxed) {
-                    for (question, (old, new)) in QUESTIONS.iter().zip(old.iter().zip(&new)) {
-                        let Some(found) = reader.finds(question) else { continue };
+                    for question in 0..QUESTIONS.len() {
+                        let Some(found) = reader.finds(QUESTIONS[question]) else { continue };
                         reads.fetch_add(1, Ordering::Relaxed);
-                        is_new |= found == *new;
-                        let seen = if is_new { new } else { old };
-                        assert_eq!(&found, seen, "{question:?}, killed after {moment:?}");
+                        let whole = if unwanted { &generations[..] } else { &generations[..2] };
+                        let is_whole = |generation: &usize| whole[*generation][question] == found;
+                        let now = (seen..whole.len()).find(is_whole);
+                        seen = now.unwrap_or_else(|| panic!("{question}: {found:#?}, killed {moment}"));
                     }
                 }
             });
             // Also when an assertion fails: the scope waits for the reader.
             let _end = Ends(&done);
+            if unwanted {
+                write_unwanted(&production);
+            }
             production.cloud.set_faults(failures(kill as u64));
-            let mut run = production.start(&["ingest", "docs", "--concurrency", "2"]);
-            std::thread::sleep(moment);
+            let arguments = ["ingest", "docs", "--concurrency", "2"];
+            let mut run = production.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let _ = BufReader::new(run.stderr.as_mut().unwrap()).lines().nth(line);
+            std::thread::sleep(pause);
             run.kill().unwrap();
             run.wait().unwrap();
             let before = stored(&production);
+            let live = production.docent(&["status", "--json"]).json()["live"]["number"].clone();
+            if unwanted && live == 2 {
+                // It was done before it was killed.
+                return true;
+            }
+            write(&production, true);
             let report = production.docent(&["ingest", "docs", "--json"]).json();
             let again = chunks_written(&report);
             assert!(again <= written - before, "{again} written again, {before} of {written} were stored");
+            false
         });
+        if was_done {
+            continue;
+        }
         production.cloud.set_faults(Vec::new());
-        assert_eq!(production.kept(), expected, "killed after {moment:?}");
+        let different = difference(&production.kept(), &expected);
+        assert!(different.is_empty(), "killed {moment}: {different:#?}");
         assert!(reads.into_inner() > 0);
         let verified = production.docent(&["verify"]);
-        assert_eq!(verified.code, Some(0), "killed after {moment:?}: {verified:?}");
+        assert_eq!(verified.code, Some(0), "killed {moment}: {verified:?}");
     }
+}
+
+/// What only one of two states holds, each cut to a line.
+fn difference(one: &Value, other: &Value) -> Vec<String> {
+    fn flat(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                fields.iter().for_each(|(name, value)| flat(&format!("{path}/{name}"), value, lines))
+            }
+            Value::Array(rows) => rows.iter().for_each(|row| drop(lines.insert(format!("{path}: {row}")))),
+            value => drop(lines.insert(format!("{path}: {value}"))),
+        }
+    }
+    let (mut lines, mut others) = (BTreeSet::new(), BTreeSet::new());
+    flat("", one, &mut lines);
+    flat("", other, &mut others);
+    let cut = |line: &String| line.chars().take(200).collect::<String>();
+    let more = lines.difference(&others).map(|line| format!("+ {}", cut(line)));
+    more.chain(others.difference(&lines).map(|line| format!("- {}", cut(line)))).take(20).collect()
 }
 
 fn kills(some: usize) -> usize {
@@ -149,10 +206,10 @@ fn kills(some: usize) -> usize {
 
 #[test]
 fn killed_at_any_moment_an_ingest_is_continued_with_the_state_in_d1() {
-    interrupted(StateIn::D1, kills(6));
+    interrupted(StateIn::D1, kills(STAGES));
 }
 
 #[test]
 fn killed_at_any_moment_an_ingest_is_continued_with_the_state_in_kv() {
-    interrupted(StateIn::Kv, kills(4));
+    interrupted(StateIn::Kv, kills(STAGES));
 }
