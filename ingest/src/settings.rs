@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::guard::{self, Golden, Guard};
 use crate::source::{self, Location, Source};
+use crate::web::Web;
 
 /// Cloudflare's REST API.
 pub const DEFAULT_API_BASE: &str = "https://api.cloudflare.com/client/v4";
@@ -175,6 +176,10 @@ struct Table {
     product: String,
     operation_links: OperationLinks,
     operations_page: Option<String>,
+    /// For a site on the web: pages at most, requests at a time, folder of the cache (empty: none).
+    max_pages: Option<usize>,
+    concurrency: Option<usize>,
+    cache: Option<PathBuf>,
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -197,7 +202,11 @@ impl File {
         };
         let mut file: Self = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let from_here = |path: &mut String| *path = folder.join(&*path).display().to_string();
+        let from_here = |path: &mut String| {
+            if !is_address(path) {
+                *path = folder.join(&*path).display().to_string();
+            }
+        };
         file.sources.iter_mut().chain(file.source.iter_mut().map(|table| &mut table.path)).for_each(from_here);
         file.golden = file.golden.map(|golden| folder.join(golden));
         Ok(file)
@@ -211,6 +220,10 @@ impl Table {
         if self.path.is_empty() {
             return Err("a [[source]] has no path".to_owned());
         }
+        if is_address(&self.path) {
+            return self.web();
+        }
+        let prefix = self.prefix();
         let wanted = self.site.or(all.site);
         let found = source::detect(&path).filter(|found| wanted.is_none_or(|wanted| wanted == found.layout.generator));
         if let Some(found) = &found {
@@ -241,10 +254,32 @@ impl Table {
         let labels = Labels { lang: self.lang, version: self.version, product: self.product };
         let site = site.with_operations(self.operation_links, self.operations_page).with_labels(labels);
         let exclude = all.exclude.iter().chain(&self.exclude).cloned().collect();
-        let prefix = self.prefix.trim_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Ok(Source { location: Location::Path(path), site, exclude, prefix })
     }
+
+    /// A site on the web says itself where its pages are.
+    fn web(self) -> Result<Source, String> {
+        let mut web = Web::new(&self.path).map_err(|error| error.to_string())?;
+        web.max_pages = self.max_pages.unwrap_or(web.max_pages);
+        web.concurrency = self.concurrency.unwrap_or(web.concurrency);
+        if let Some(cache) = &self.cache {
+            web.cache = Some(cache.clone()).filter(|cache| !cache.as_os_str().is_empty());
+        }
+        let prefix = self.prefix();
+        let origin = self.path.split(['?', '#']).next().unwrap_or_default();
+        let labels = Labels { lang: self.lang, version: self.version, product: self.product };
+        let site = Site::new(origin, UrlStyle::Clean).map_err(|error| error.to_string())?.with_labels(labels);
+        Ok(Source { location: Location::Web(web), site, exclude: Vec::new(), prefix })
+    }
+
+    fn prefix(&self) -> String {
+        let prefix = self.prefix.trim_matches('/');
+        if prefix.is_empty() { String::new() } else { format!("{prefix}/") }
+    }
+}
+
+fn is_address(path: &str) -> bool {
+    path.starts_with("https://") || path.starts_with("http://")
 }
 
 /// What holds for every source that does not say otherwise.
@@ -507,6 +542,22 @@ mod tests {
         assert_eq!(own.database.as_deref(), Some("db"));
         let missing = GivenConnection { env: Some("live".to_owned()), ..connection(folder.path()) };
         assert!(Connection::new(missing).unwrap_err().to_string().contains("[env.live]"));
+    }
+
+    #[test]
+    fn an_address_is_a_site_on_the_web() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("docent.toml");
+        let text = "sources = [\"https://a.example.com/\"]\n[[source]]\npath = \"https://b.example.com/docs/\"\n\
+                    max_pages = 7\nconcurrency = 1\ncache = \"\"\nversion = \"2\"\nprefix = \"b\"\n";
+        std::fs::write(&file, text).unwrap();
+        let given = Given { connection: connection(folder.path()), settings: Some(file), ..Given::default() };
+        let settings = Settings::new(given).unwrap();
+        let [first, second] = settings.sources.as_slice() else { panic!("{settings:?}") };
+        assert_eq!(first.location, Location::Web(Web::new("https://a.example.com/").unwrap()));
+        let Location::Web(web) = &second.location else { panic!("{second:?}") };
+        assert_eq!((web.max_pages, web.concurrency, &web.cache), (7, 1, &None));
+        assert_eq!((second.site.labels().version.as_str(), second.prefix.as_str()), ("2", "b/"));
     }
 
     #[test]
