@@ -551,7 +551,9 @@ mod tests {
         let text = "sources = [\"https://a.example.com/\"]\n[[source]]\npath = \"https://b.example.com/docs/\"\n\
                     max_pages = 7\nconcurrency = 1\ncache = \"\"\nversion = \"2\"\nprefix = \"b\"\n";
         std::fs::write(&file, text).unwrap();
-        let given = Given { connection: connection(folder.path()), settings: Some(file), ..Given::default() };
+        let named = |id: &str| Some(id.to_owned());
+        let connection = GivenConnection { kv_id: named("kv"), d1_id: named(""), ..connection(folder.path()) };
+        let given = Given { connection, settings: Some(file), ..Given::default() };
         let settings = Settings::new(given).unwrap();
         let [first, second] = settings.sources.as_slice() else { panic!("{settings:?}") };
         assert_eq!(first.location, Location::Web(Web::new("https://a.example.com/").unwrap()));
