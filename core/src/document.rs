@@ -132,7 +132,8 @@ pub fn read_among(path: &str, source: &str, site: &Site, files: Files<'_>) -> Re
         lang,
         version,
         product,
-        anchors: site.anchors(),
+        // No generator gives headings of HTML an id of its own.
+        anchors: if is_html { Anchors::None } else { site.anchors() },
         body,
     };
     finished(document, site).map(Page::Document)

@@ -32,8 +32,9 @@ pub struct Article {
     pub links: Vec<String>,
     /// The page is larger than what is read of one: [`body`](Self::body) ends early.
     pub cut: bool,
-    /// The content as Markdown; links are absolute, headings carry their id as `{#id}`, or `{.no-anchor}` if none
-    /// leads to them.
+    /// The content as Markdown; links are absolute, headings carry their id as `{#id}`. Those
+    /// without have none, and no other is to be made up for them: read it with
+    /// [`Anchors::None`](crate::anchors::Anchors::None).
     pub body: String,
 }
 
@@ -137,6 +138,7 @@ fn without_site<'a>(title: &'a str, site: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anchors::Anchors;
     use crate::markdown;
 
     const AT: &str = "https://docs.example.com/guide/install";
@@ -146,10 +148,11 @@ mod tests {
     }
 
     fn anchors(body: &str) -> Vec<String> {
-        markdown::sections(body, crate::anchors::Anchors::GitHub)
-            .into_iter()
-            .filter_map(|section| Some(section.heading?.anchor))
-            .collect()
+        of_sections(markdown::sections(body, Anchors::None))
+    }
+
+    fn of_sections(sections: Vec<markdown::Section>) -> Vec<String> {
+        sections.into_iter().filter_map(|section| Some(section.heading?.anchor)).collect()
     }
 
     #[test]
@@ -204,10 +207,10 @@ mod tests {
         let page = "<header>Site</header><nav>Nav</nav><main><nav>Crumbs</nav><header><h1>Title</h1></header>\
                     <p>Text<aside class=note>Note</aside><aside>Ad</aside><div data-search-exclude>no</div>\
                     <button>Copy</button><footer>Edit this page</footer></main><footer>Legal</footer>";
-        assert_eq!(body(page), "# Title {.no-anchor}\n\nText\n\nNote\n");
+        assert_eq!(body(page), "# Title\n\nText\n\nNote\n");
         let unmarked = "<div class=menu><ul><li><a href=/a>All the many pages of this site</a><li><a href=/b>with names that are longer than what they say</a></ul></div>\
                         <div><h1>T</h1><p>Running text of some length.<p>And more of it.</div><div><p>© Somebody</div>";
-        assert_eq!(body(unmarked), "# T {.no-anchor}\n\nRunning text of some length.\n\nAnd more of it.\n");
+        assert_eq!(body(unmarked), "# T\n\nRunning text of some length.\n\nAnd more of it.\n");
     }
 
     #[test]
@@ -240,7 +243,7 @@ mod tests {
             assert!(article.lang.starts_with("en"), "{generator}");
             // Starlight has its own anchor for the first heading, Sphinx its own quotation marks.
             let body = article.body.replace("{#_top}", "{#configuration}").replace('’', "'");
-            assert_eq!(anchors(&body), anchors(source), "{generator}");
+            assert_eq!(anchors(&body), of_sections(markdown::sections(source, Anchors::GitHub)), "{generator}");
             assert_eq!(said(&body), said(source), "{generator}");
         }
     }
@@ -296,7 +299,7 @@ mod tests {
         fn any_text_comes_back_from_its_markdown(text in "[ -~ü]{1,40}", id in "[!-~]{1,8}") {
             let html = format!("<main><h2 id=\"{}\">x</h2><p>{}</p></main>", escaped(&id), escaped(&text));
             let body = body(&html);
-            let sections = markdown::sections(&body, crate::anchors::Anchors::GitHub);
+            let sections = markdown::sections(&body, Anchors::None);
             let anchor = sections[0].heading.as_ref().map(|heading| heading.anchor.clone()).unwrap();
             assert!(anchor == id || percent_decoded(&anchor) == id, "{anchor}");
             assert_eq!(plain(&body).split_once('\n').unwrap().1, one_line(&text), "{body}");

@@ -14,9 +14,6 @@ use crate::anchors::{Anchors, Slugs};
 /// Blocks nested deeper are text of their parent; real pages stay far below, and recursion stays flat.
 const MAX_DEPTH: usize = 16;
 
-/// Class of a heading that nothing leads to, as in `# Title {.no-anchor}`: web pages have such.
-pub(crate) const NO_ANCHOR: &str = "no-anchor";
-
 /// A heading with what follows it, up to the next heading of any level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -82,8 +79,7 @@ fn options() -> Options {
 /// Cuts a page at its headings. A page without text has no sections.
 pub fn sections(source: &str, anchors: Anchors) -> Vec<Section> {
     let slugs = Slugs::new(anchors);
-    let mut reader =
-        Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, has_id: false, slugs, line: (0, 0) };
+    let mut reader = Reader { source, sections: Vec::new(), open: Vec::new(), heading: None, slugs, line: (0, 0) };
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         reader.read(event, range);
     }
@@ -134,8 +130,6 @@ struct Reader<'a> {
     /// Blocks whose end has not come yet, outermost first.
     open: Vec<Block>,
     heading: Option<Heading>,
-    /// Whether it is known what leads to that heading.
-    has_id: bool,
     slugs: Slugs,
     /// A place in the source looked at last, and where its line begins.
     line: (usize, usize),
@@ -144,9 +138,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
-            Event::Start(Tag::Heading { level, id, classes, .. }) => {
-                self.has_id = id.is_some() || classes.iter().any(|class| &**class == NO_ANCHOR);
-                let anchor = id.map(|id| id.to_string()).unwrap_or_default();
+            Event::Start(Tag::Heading { level, id, .. }) => {
+                let anchor = id.filter(|id| !id.is_empty()).map(|id| id.to_string()).unwrap_or_default();
                 let lines = self.lines(&range);
                 self.heading = Some(Heading { level: level as u8, text: String::new(), anchor, lines });
             }
@@ -180,7 +173,7 @@ impl Reader<'_> {
     fn end_heading(&mut self, range: Range<usize>) {
         let Some(mut heading) = self.heading.take() else { return };
         heading.text = heading.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !self.has_id {
+        if heading.anchor.is_empty() {
             heading.anchor = self.slugs.unique(&heading.text);
         }
         if self.open.is_empty() {

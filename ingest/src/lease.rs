@@ -3,6 +3,7 @@
 //! A lease expires when its holder is not heard of, so a machine that was switched off blocks
 //! nobody for long; a process of this machine that is no more blocks nobody at all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,26 +29,56 @@ pub enum LeaseError {
     Books(#[from] BooksError),
 }
 
-/// Does the work while holding the lease, and waits up to `wait` to get it. The work is told the
-/// name that it holds it under.
+/// The lease, while the work is done.
+pub(crate) struct Held<'a> {
+    lease: &'a Lease,
+    /// When it was last renewed, by the clock on the wall, which goes on while a machine sleeps; zero
+    /// once it is somebody else's.
+    renewed_at: AtomicU64,
+}
+
+impl Held<'_> {
+    /// The name that it is held under.
+    pub(crate) fn owner(&self) -> &str {
+        &self.lease.owner
+    }
+
+    /// An error once somebody else may be writing. To be asked before every write.
+    pub(crate) fn check(&self) -> Result<(), BooksError> {
+        let age = now_ms().saturating_sub(self.renewed_at.load(Ordering::Relaxed));
+        if u128::from(age) < LASTS.as_millis() { Ok(()) } else { Err(BooksError::LeaseLost) }
+    }
+
+    fn renew(&self, books: &dyn Books) {
+        let now = now_ms();
+        match books.take_lease(&self.lease.holder(), now) {
+            Ok(None) => self.renewed_at.store(now, Ordering::Relaxed),
+            Ok(Some(_)) => self.renewed_at.store(0, Ordering::Relaxed),
+            // If this fails too often, it expires.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Does the work while holding the lease, and waits up to `wait` to get it.
 pub(crate) fn holding<T, E: From<LeaseError>>(
     books: &dyn Books,
     wait: Duration,
     progress: Progress<'_>,
-    work: impl FnOnce(&str) -> Result<T, E>,
+    work: impl FnOnce(&Held<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let lease = Lease::new();
     lease.take(books, wait, progress)?;
+    let held = Held { lease: &lease, renewed_at: AtomicU64::new(now_ms()) };
     std::thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();
-        let heartbeat = &lease;
+        let heartbeat = &held;
         scope.spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(RENEWED_EVERY) {
-                // If this fails too often the lease expires, which going live finds out.
-                let _ = books.take_lease(&heartbeat.holder(), now_ms());
+                heartbeat.renew(books);
             }
         });
-        let outcome = work(&lease.owner);
+        let outcome = work(&held);
         drop(done);
         // It expires by itself if this fails.
         let _ = books.end_lease(&lease.owner);
@@ -127,6 +158,15 @@ fn is_gone(_: &str) -> bool {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_slept_through_its_lease_writes_nothing() {
+        let lease = Lease::new();
+        let held = |at| Held { lease: &lease, renewed_at: AtomicU64::new(at) };
+        assert!(held(now_ms()).check().is_ok());
+        let lasts = u64::try_from(LASTS.as_millis()).unwrap();
+        assert!(held(now_ms() - lasts).check().is_err() && held(0).check().is_err());
+    }
 
     #[test]
     fn only_a_dead_process_of_this_machine_is_gone() {

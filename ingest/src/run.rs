@@ -15,13 +15,13 @@ use docent_core::vectorize::{MAX_DELETE_IDS, METADATA_INDEXES};
 use crate::books::{self, Books, BooksError};
 use crate::cloudflare::{Acknowledged, ApiError, Cloudflare};
 use crate::guard::{self, Concern, Golden};
-use crate::lease::{self, LeaseError, now_ms};
+use crate::lease::{self, Held, LeaseError, now_ms};
 use crate::plan::{self, Plan};
 use crate::reading::Reading;
 use crate::report::{Failure, Report};
 use crate::settings::Settings;
 use crate::state::{ChunkId, Generation, Page, State, Status};
-use crate::store::{self, Stored};
+use crate::store::{self, Sink, Stored};
 use crate::upkeep::RollbackError;
 
 /// Writes are visible after seconds, under load after minutes.
@@ -136,11 +136,11 @@ fn attempt(cloud: &Cloudflare, settings: &Settings, progress: Progress<'_>) -> R
         return Ok(Some(report));
     }
     let heads = (state.generations.clone(), state.live);
-    lease::holding(&*books, settings.wait, progress, |owner| {
+    lease::holding(&*books, settings.wait, progress, |lease| {
         if !rows_missing && books.heads()? != heads {
             return Ok(None);
         }
-        let mut writer = Writer { cloud, books: &*books, keep: settings.keep, owner, progress, state };
+        let mut writer = Writer { cloud, books: &*books, keep: settings.keep, lease, progress, state };
         if publishes {
             prepare_index(cloud, exists)?;
             let wanted = Wanted { settings, reading: &reading, known: &known, rows_missing, vectors_lost };
@@ -193,7 +193,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) books: &'a dyn Books,
     /// Generations that can be gone back to.
     pub(crate) keep: usize,
-    pub(crate) owner: &'a str,
+    pub(crate) lease: &'a Held<'a>,
     pub(crate) progress: Progress<'a>,
     pub(crate) state: State,
 }
@@ -206,15 +206,10 @@ impl Writer<'_> {
         let staging = self.begin(wanted)?;
         let number = staging.number;
         let present = self.present(wanted, resumes)?;
-        let Stored { mut writes, refused, embedded, copied } = store::embed_and_store(
-            self.cloud,
-            self.books,
-            &wanted.reading.new,
-            number,
-            &present,
-            wanted.settings.concurrency,
-            self.progress,
-        )?;
+        let sink = Sink::new(self.cloud, self.books, self.lease, number);
+        let concurrency = wanted.settings.concurrency;
+        let Stored { mut writes, refused, embedded, copied } =
+            store::embed_and_store(sink, &wanted.reading.new, &present, concurrency, self.progress)?;
         (report.embedded, report.copied) = (embedded, copied);
         let refused_ids: HashSet<ChunkId> = refused.keys().copied().collect();
         report.failed.extend(refused.into_values());
@@ -228,7 +223,8 @@ impl Writer<'_> {
         self.tidy_retired()?;
         self.state.go_live(number, now_ms());
         if let Some(live) = self.state.live {
-            self.books.go_live(&self.state, live, self.owner)?;
+            self.lease.check()?;
+            self.books.go_live(&self.state, live, self.lease.owner())?;
         }
         publish_record(self.cloud, &self.state)?;
         let gone = if wanted.vectors_lost { before.map(|live| vec![live.generation]) } else { None };
@@ -325,6 +321,7 @@ impl Writer<'_> {
             ..staging
         };
         self.state.describe(&generation);
+        self.lease.check()?;
         self.books.stage(&self.state, &generation, &changes)?;
         if !retired.is_empty() {
             self.cloud.kv_put(&retired_key(generation.number), &retired.to_bytes())?;
@@ -419,6 +416,7 @@ impl Writer<'_> {
         let mut writes = Vec::new();
         for (done, batch) in ids.chunks(MAX_DELETE_IDS).enumerate() {
             (self.progress)("deleting", done * MAX_DELETE_IDS, ids.len());
+            self.lease.check()?;
             writes.push(self.cloud.delete(batch)?);
         }
         Ok(writes)

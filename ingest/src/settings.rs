@@ -177,9 +177,12 @@ struct Table {
     lang: String,
     version: String,
     product: String,
-    max_pages: Option<usize>,
     operation_links: OperationLinks,
     operations_page: Option<String>,
+    /// For a site on the web: pages at most, requests at a time, folder of the cache (empty: none).
+    max_pages: Option<usize>,
+    concurrency: Option<usize>,
+    cache: Option<PathBuf>,
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -221,6 +224,7 @@ impl Table {
             return self.web(all);
         }
         let path = PathBuf::from(&self.path);
+        let prefix = self.prefix();
         let wanted = self.site.or(all.site);
         let found = source::detect(&path).filter(|found| wanted.is_none_or(|wanted| wanted == found.layout.generator));
         if let Some(found) = &found {
@@ -251,25 +255,32 @@ impl Table {
         let labels = Labels { lang: self.lang, version: self.version, product: self.product };
         let site = site.with_operations(self.operation_links, self.operations_page).with_labels(labels);
         let exclude = all.exclude.iter().chain(&self.exclude).cloned().collect();
-        let prefix = self.prefix.trim_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Ok(Source { location: Location::Path(path), site, exclude, prefix })
     }
 
-    /// A site on the web has its own addresses and anchors.
+    /// A site on the web says itself where its pages are.
     fn web(self, all: &Common<'_>) -> Result<Source, String> {
         let mut web = Web::new(&self.path).map_err(|error| error.to_string())?;
         web.max_pages = self.max_pages.or(all.max_pages).unwrap_or(web.max_pages);
-        let site = Site::new(&self.path, UrlStyle::Clean).map_err(|error| error.to_string())?;
-        let exclude = all.exclude.iter().chain(&self.exclude).cloned().collect();
+        web.concurrency = self.concurrency.unwrap_or(web.concurrency);
+        if let Some(cache) = &self.cache {
+            web.cache = Some(cache.clone()).filter(|cache| !cache.as_os_str().is_empty());
+        }
+        let prefix = self.prefix();
+        let origin = self.path.split(['?', '#']).next().unwrap_or_default();
         let labels = Labels { lang: self.lang, version: self.version, product: self.product };
-        Ok(Source { location: Location::Web(web), site: site.with_labels(labels), exclude, prefix: String::new() })
+        let site = Site::new(origin, UrlStyle::Clean).map_err(|error| error.to_string())?.with_labels(labels);
+        Ok(Source { location: Location::Web(web), site, exclude: Vec::new(), prefix })
+    }
+
+    fn prefix(&self) -> String {
+        let prefix = self.prefix.trim_matches('/');
+        if prefix.is_empty() { String::new() } else { format!("{prefix}/") }
     }
 }
 
-/// Whether a source is on the web.
-fn is_address(source: &str) -> bool {
-    source.starts_with("https://") || source.starts_with("http://")
+fn is_address(path: &str) -> bool {
+    path.starts_with("https://") || path.starts_with("http://")
 }
 
 /// What holds for every source that does not say otherwise.
@@ -534,6 +545,24 @@ mod tests {
         assert_eq!(own.database.as_deref(), Some("db"));
         let missing = GivenConnection { env: Some("live".to_owned()), ..connection(folder.path()) };
         assert!(Connection::new(missing).unwrap_err().to_string().contains("[env.live]"));
+    }
+
+    #[test]
+    fn an_address_is_a_site_on_the_web() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("docent.toml");
+        let text = "sources = [\"https://a.example.com/\"]\n[[source]]\npath = \"https://b.example.com/docs/\"\n\
+                    max_pages = 7\nconcurrency = 1\ncache = \"\"\nversion = \"2\"\nprefix = \"b\"\n";
+        std::fs::write(&file, text).unwrap();
+        let named = |id: &str| Some(id.to_owned());
+        let connection = GivenConnection { kv_id: named("kv"), d1_id: named(""), ..connection(folder.path()) };
+        let given = Given { connection, settings: Some(file), ..Given::default() };
+        let settings = Settings::new(given).unwrap();
+        let [first, second] = settings.sources.as_slice() else { panic!("{settings:?}") };
+        assert_eq!(first.location, Location::Web(Web::new("https://a.example.com/").unwrap()));
+        let Location::Web(web) = &second.location else { panic!("{second:?}") };
+        assert_eq!((web.max_pages, web.concurrency, &web.cache), (7, 1, &None));
+        assert_eq!((second.site.labels().version.as_str(), second.prefix.as_str()), ("2", "b/"));
     }
 
     #[test]

@@ -116,10 +116,26 @@ pub fn read(sources: &[Source], each: &mut dyn FnMut(Outcome)) {
         match &source.location {
             Location::Path(path) => read_path(path, source, &mut taken, each),
             Location::Web(web) => {
-                web::read(web, &mut |outcome| each(prefixed(outcome, &source.prefix)));
+                web::read(web, &mut |outcome| each(prefixed(labelled(outcome, &source.site), &source.prefix)));
             }
         }
     }
+}
+
+/// A page of the web says its language at most.
+fn labelled(outcome: Outcome, site: &Site) -> Outcome {
+    let Outcome::Document(mut document) = outcome else { return outcome };
+    let labels = site.labels();
+    for (field, label) in [
+        (&mut document.lang, &labels.lang),
+        (&mut document.version, &labels.version),
+        (&mut document.product, &labels.product),
+    ] {
+        if field.is_empty() {
+            label.clone_into(field);
+        }
+    }
+    Outcome::Document(document)
 }
 
 /// `taken`: files by the paths of their documents, of the sources before this one too.

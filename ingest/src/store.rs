@@ -12,6 +12,7 @@ use docent_core::vectorize::{MAX_GET_IDS, Metadata, Vector};
 
 use crate::books::Books;
 use crate::cloudflare::{Acknowledged, ApiError, Cloudflare};
+use crate::lease::Held;
 use crate::reading::{Spool, Waiting};
 use crate::report::Failure;
 use crate::run::{IngestError, Progress};
@@ -42,17 +43,15 @@ type Embedded = Vec<(Chunk, Result<Vec<f32>, ApiError>, bool)>;
 /// Embeds and stores what is not `present` in the index. After a failure, what is embedded already
 /// is stored all the same.
 pub(crate) fn embed_and_store(
-    cloud: &Cloudflare,
-    books: &dyn Books,
+    mut sink: Sink<'_>,
     spool: &Spool,
-    generation: u64,
     present: &HashSet<ChunkId>,
     concurrency: usize,
     progress: Progress<'_>,
 ) -> Result<Stored, IngestError> {
+    let cloud = sink.cloud;
     let batches = Mutex::new(Batches { waiting: Box::new(spool.read()?), failed: false });
     let (sender, receiver) = mpsc::sync_channel(concurrency);
-    let mut sink = Sink { cloud, books, generation, rows: Vec::new(), waiting: Vec::new(), stored: Stored::default() };
     let mut outcome = Ok(());
     std::thread::scope(|scope| {
         for _ in 0..concurrency {
@@ -148,16 +147,22 @@ fn copies(cloud: &Cloudflare, waiting: &[Waiting]) -> Result<HashMap<String, Vec
     Ok(vectors)
 }
 
-struct Sink<'a> {
+/// Stores what is embedded, as the generation that is being written.
+pub(crate) struct Sink<'a> {
     cloud: &'a Cloudflare,
     books: &'a dyn Books,
+    lease: &'a Held<'a>,
     generation: u64,
     rows: Vec<Chunk>,
     waiting: Vec<Vector>,
     stored: Stored,
 }
 
-impl Sink<'_> {
+impl<'a> Sink<'a> {
+    pub(crate) fn new(cloud: &'a Cloudflare, books: &'a dyn Books, lease: &'a Held<'a>, generation: u64) -> Self {
+        Self { cloud, books, lease, generation, rows: Vec::new(), waiting: Vec::new(), stored: Stored::default() }
+    }
+
     fn take(&mut self, batch: Batch) -> Result<(), IngestError> {
         self.rows.extend(batch.present);
         for (chunk, vector, is_copy) in batch.embedded {
@@ -191,6 +196,7 @@ impl Sink<'_> {
     fn flush(&mut self) -> Result<(), IngestError> {
         let vectors = std::mem::take(&mut self.waiting);
         let mut rows = std::mem::take(&mut self.rows);
+        self.lease.check()?;
         if !vectors.is_empty() {
             let mut refused = Vec::new();
             self.cloud.upsert(&vectors, &mut self.stored.writes, &mut refused)?;

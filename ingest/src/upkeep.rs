@@ -131,7 +131,7 @@ pub fn rollback(
 ) -> Result<Generation, IngestError> {
     let cloud = Cloudflare::new(connection);
     let books = books::open(&cloud, connection);
-    lease::holding(&*books, wait, progress, |owner| {
+    lease::holding(&*books, wait, progress, |lease| {
         let (mut state, _) = books.load()?;
         let number = match (target, state.live) {
             (Some(target), _) if state.complete().any(|generation| generation.number == target) => target,
@@ -144,7 +144,7 @@ pub fn rollback(
         };
         state.go_live(number, now_ms());
         if let Some(live) = state.live {
-            books.go_live(&state, live, owner)?;
+            books.go_live(&state, live, lease.owner())?;
         }
         run::publish_record(&cloud, &state)?;
         state.live().cloned().ok_or_else(|| RollbackError::None.into())
@@ -160,10 +160,10 @@ pub fn prune(
 ) -> Result<Vec<u64>, IngestError> {
     let cloud = Cloudflare::new(connection);
     let books = books::open(&cloud, connection);
-    lease::holding(&*books, wait, progress, |owner| {
+    lease::holding(&*books, wait, progress, |lease| {
         let (state, _) = books.load()?;
         let dropped = state.beyond(keep);
-        Writer { cloud: &cloud, books: &*books, keep, owner, progress, state }.tidy()?;
+        Writer { cloud: &cloud, books: &*books, keep, lease, progress, state }.tidy()?;
         Ok(dropped)
     })
 }
@@ -188,11 +188,11 @@ pub fn verify(
     if !fix {
         return look().map(|(_, _, verification)| verification);
     }
-    lease::holding(&*books, wait, progress, |owner| {
+    lease::holding(&*books, wait, progress, |lease| {
         let (state, _) = books.load()?;
         // A broken-off run is put in order first: what it wrote is known to nobody yet.
         let keep = state.complete().count();
-        Writer { cloud: &cloud, books: &*books, keep, owner, progress, state }.tidy()?;
+        Writer { cloud: &cloud, books: &*books, keep, lease, progress, state }.tidy()?;
         let (mut state, found, mut verification) = look()?;
         let known: HashSet<ChunkId> = state.known().into_keys().collect();
         let is_whole =
@@ -205,7 +205,7 @@ pub fn verify(
         if !broken.is_empty() || !verification.orphan_rows.is_empty() {
             books.mend(&state, &mended, &broken)?;
         }
-        let writer = Writer { cloud: &cloud, books: &*books, keep, owner, progress, state };
+        let writer = Writer { cloud: &cloud, books: &*books, keep, lease, progress, state };
         let deletions = writer.delete(&to_delete)?;
         writer.wait_until_visible(&deletions)?;
         run::publish_record(&cloud, &writer.state)?;

@@ -266,7 +266,7 @@ fn full(fetcher: &Fetcher, file: &Url, each: &mut dyn FnMut(Outcome)) -> Result<
                 let title = if part.title.is_empty() { document.title } else { part.title };
                 Outcome::Document(Document { path, title, ..document })
             }
-            Ok(Page::Skipped(field)) => Outcome::Skipped(Failure::new(path, format!("{field} in its front matter"))),
+            Ok(Page::Skipped(field)) => Outcome::Skipped(Failure::new(path, format!("says {field}"))),
             Err(reason) => Outcome::Failed(Failure::new(&path, reason), Keeps::Path(path.clone())),
         });
     }
@@ -366,7 +366,9 @@ fn markdown(page: &Url, file: &Url, text: &str) -> Result<Page, String> {
     };
     Ok(match document::read(&path, text, &site).map_err(|error| error.to_string())? {
         Page::Document(document) => {
-            Page::Document(Document { path: document_path(page), url: page.to_string(), ..document })
+            // What the site makes of its headings is not known; none is better than a wrong one.
+            let anchors = Anchors::None;
+            Page::Document(Document { path: document_path(page), url: page.to_string(), anchors, ..document })
         }
         skipped @ Page::Skipped(_) => skipped,
     })
@@ -560,7 +562,7 @@ impl Reader<'_> {
         let outcome = match markdown(page, file, text) {
             _ if asks(robots, "noindex") => skipped(page, "X-Robots-Tag: noindex".to_owned()),
             Ok(Page::Document(document)) => self.document(document),
-            Ok(Page::Skipped(field)) => skipped(page, format!("{field} in its front matter")),
+            Ok(Page::Skipped(field)) => skipped(page, format!("says {field}")),
             Err(reason) => Outcome::Failed(Failure::new(file, reason), Keeps::Path(document_path(page))),
         };
         (leads, Some(outcome))

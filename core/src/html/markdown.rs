@@ -13,7 +13,6 @@ use url::Url;
 
 use super::content::Said;
 use super::{one_line, text};
-use crate::markdown::NO_ANCHOR;
 
 /// Lists and quotations nested deeper are not indented further; Markdown's readers would not go there.
 const MAX_INDENT: usize = 16;
@@ -189,12 +188,13 @@ impl Writer<'_> {
     fn heading(&self, element: ElementRef<'_>) -> Option<String> {
         let text = self.line_of(element, Links::Text);
         let level = element.value().name().trim_start_matches('h').parse().unwrap_or(6);
-        let anchor = match self.said.anchors.get(&element.id()) {
-            Some(anchor) if !anchor.is_empty() => format!("#{}", in_attribute(anchor)),
-            _ => format!(".{NO_ANCHOR}"),
-        };
         let text = text.trim_end_matches('#').trim_end();
-        (!text.is_empty()).then(|| format!("{} {text} {{{anchor}}}", "#".repeat(level)))
+        if text.is_empty() {
+            return None;
+        }
+        let anchor = self.said.anchors.get(&element.id()).filter(|anchor| !anchor.is_empty());
+        let anchor = anchor.map(|anchor| format!(" {{#{}}}", in_attribute(anchor))).unwrap_or_default();
+        Some(format!("{} {text}{anchor}", "#".repeat(level)))
     }
 
     fn list(&self, list: ElementRef<'_>, depth: usize) -> Option<Block> {

@@ -187,7 +187,12 @@ impl Books for D1<'_> {
             state.generations.extend(generations.into_iter().filter(|known| known.status == Status::Staging));
             return Ok((state, true));
         }
-        Ok((State { generations, live, versions: self.versions()? }, false))
+        let mut state = State { generations, live, versions: self.versions()? };
+        // Of what was being written nobody knows how far it got, until somebody looks.
+        if let Some(number) = state.staging().map(|staging| staging.number) {
+            state.unstage(number);
+        }
+        Ok((state, false))
     }
 
     fn heads(&self) -> Result<Heads, BooksError> {

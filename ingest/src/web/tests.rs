@@ -317,3 +317,22 @@ fn a_run_that_was_broken_off_goes_on_where_it_was() {
     outcomes(&server, &web);
     assert!(server.asked().len() > 41);
 }
+
+#[test]
+fn a_source_says_of_its_pages_what_they_do_not_say_themselves() {
+    use docent_core::document::Labels;
+
+    use crate::source::{self, Location, Source};
+    let server = Server::new();
+    server.page("/docs", 200, "content-type: text/html", "<html lang=de><main>A");
+    let labels = Labels { lang: "en".to_owned(), version: "2".to_owned(), ..Labels::default() };
+    let site = Site::new(&server.base, UrlStyle::Clean).unwrap().with_labels(labels);
+    let location = Location::Web(server.web("/docs"));
+    let mut found = Vec::new();
+    source::read(&[Source { location, site, exclude: Vec::new(), prefix: "b/".to_owned() }], &mut |outcome| {
+        if let Outcome::Document(Document { path, lang, version, .. }) = outcome {
+            found.push([path, lang, version]);
+        }
+    });
+    assert_eq!(found, [[format!("b/{}/docs", server.host()), "de".to_owned(), "2".to_owned()]]);
+}

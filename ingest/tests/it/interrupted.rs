@@ -188,8 +188,8 @@ fn difference(one: &Value, other: &Value) -> Vec<String> {
             Value::Object(fields) => {
                 fields.iter().for_each(|(name, value)| flat(&format!("{path}/{name}"), value, lines))
             }
-            Value::Array(rows) => rows.iter().for_each(|row| drop(lines.insert(format!("{path}: {row}")))),
-            value => drop(lines.insert(format!("{path}: {value}"))),
+            Value::Array(rows) => lines.extend(rows.iter().map(|row| format!("{path}: {row}"))),
+            value => lines.extend([format!("{path}: {value}")]),
         }
     }
     let (mut lines, mut others) = (BTreeSet::new(), BTreeSet::new());
