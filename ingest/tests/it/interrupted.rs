@@ -158,8 +158,8 @@ fn interrupted(state: StateIn, kills: usize) {
             run.kill().unwrap();
             run.wait().unwrap();
             let before = stored(&production);
-            let live = production.docent(&["status", "--json"]).json()["live"]["number"].clone();
-            if unwanted && live == 2 {
+            let status = production.docent(&["status", "--json"]).json();
+            if unwanted && status["live"]["number"] == 2 {
                 // It was done before it was killed.
                 return true;
             }
@@ -186,7 +186,9 @@ fn difference(one: &Value, other: &Value) -> Vec<String> {
     fn flat(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
         match value {
             Value::Object(fields) => {
-                fields.iter().for_each(|(name, value)| flat(&format!("{path}/{name}"), value, lines))
+                for (name, value) in fields {
+                    flat(&format!("{path}/{name}"), value, lines);
+                }
             }
             Value::Array(rows) => lines.extend(rows.iter().map(|row| format!("{path}: {row}"))),
             value => lines.extend([format!("{path}: {value}")]),

@@ -40,7 +40,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "{what} did not happen within a minute");
+        assert!(started.elapsed() < Duration::from_mins(1), "{what} did not happen within a minute");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -140,9 +140,10 @@ fn what_looks_like_an_accident_is_refused_with_the_list_and_can_be_overruled() {
     assert_eq!(production.kept(), before, "nothing was written");
     production.ingest(&["--max-vanished", "50"]);
 
-    let menu: String = (0..30).map(|item| format!("- [Every page of the menu, item {item}](/item-{item})\n")).collect();
+    let items = (0..30).map(|item| format!("- [Every page of the menu, item {item}](/item-{item})"));
+    let menu = items.collect::<Vec<_>>().join("\n");
     for number in 0..12 {
-        production.write(&format!("crawled/{number}.md"), format!("# Page {number}\n\n{menu}\nOne line.\n"));
+        production.write(&format!("crawled/{number}.md"), format!("# Page {number}\n\n{menu}\n\nOne line.\n"));
     }
     let refused = production.docent(&["ingest", "docs"]);
     assert!(refused.code == Some(6) && refused.err.contains("crawled/7.md"), "{refused:?}");
