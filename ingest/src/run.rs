@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use docent_core::embedding::{FINGERPRINT, INDEX_KEY, IndexRecord, SPEC};
 use docent_core::generation::{Retired, retired_key};
-use docent_core::vectorize::{MAX_DELETE_IDS, METADATA_INDEXES};
+use docent_core::vectorize::{MAX_DELETE_IDS, MAX_GET_IDS, METADATA_INDEXES};
 
 use crate::books::{self, Books, BooksError};
 use crate::cloudflare::{Acknowledged, ApiError, Cloudflare};
@@ -20,9 +20,9 @@ use crate::plan::{self, Plan};
 use crate::reading::Reading;
 use crate::report::{Failure, Report};
 use crate::settings::Settings;
-use crate::state::{ChunkId, Generation, Page, State, Status};
+use crate::state::{Changes, ChunkId, Generation, Page, State, Status};
 use crate::store::{self, Sink, Stored};
-use crate::upkeep::RollbackError;
+use crate::upkeep::{Mended, RollbackError};
 
 /// Writes are visible after seconds, under load after minutes.
 const VISIBLE_WITHIN: Duration = Duration::from_mins(15);
@@ -107,17 +107,16 @@ fn attempt(cloud: &Cloudflare, settings: &Settings, progress: Progress<'_>) -> R
     let exists = check_index(cloud, settings)?;
     let books = books::open(cloud, &settings.connection);
     progress("reading the state of the index", 0, 0);
-    let (state, rows_missing) = books.load()?;
-    // Somebody deleted the index, and perhaps created it anew.
-    let vectors_lost = state.live.is_some() && (!exists || cloud.info()?.vector_count == 0);
-    let known = if vectors_lost { HashSet::new() } else { state.known().into_keys().collect() };
-    let reading = Reading::of(&settings.sources, &state, &known, rows_missing || vectors_lost, progress)?;
+    let (mut state, rows_missing) = books.load()?;
+    let lost = lost(cloud, exists, &mut state)?;
+    let known: HashSet<ChunkId> = state.known().into_keys().collect();
+    let reading = Reading::of(&settings.sources, &state, rows_missing, progress)?;
     if reading.pages.is_empty() {
         return Err(IngestError::Nothing(reading.failed));
     }
     let plan = Plan::new(&state, &reading.pages);
     let concerns = guard::before_writing(&state, &reading, &plan, settings.max_vanished)?;
-    let publishes = !plan.is_empty() || rows_missing || vectors_lost;
+    let publishes = !plan.is_empty() || rows_missing;
     let tidies = state.staging().is_some()
         || !state.beyond(settings.keep).is_empty()
         || !state.garbage().is_empty()
@@ -143,13 +142,29 @@ fn attempt(cloud: &Cloudflare, settings: &Settings, progress: Progress<'_>) -> R
         let mut writer = Writer { cloud, books: &*books, keep: settings.keep, lease, progress, state };
         if publishes {
             prepare_index(cloud, exists)?;
-            let wanted = Wanted { settings, reading: &reading, known: &known, rows_missing, vectors_lost };
+            if let Some((mended, ids)) = &lost {
+                books.mend(&writer.state, mended, ids)?;
+            }
+            let wanted = Wanted { settings, reading: &reading, known: &known, rows_missing };
             writer.publish(&wanted, &mut report)?;
         } else {
             writer.tidy()?;
         }
         Ok(Some(report))
     })
+}
+
+/// Somebody deleted the index, and perhaps created it anew: then the state names vectors that are not
+/// there. Returns the pages without them, and their ids.
+fn lost(cloud: &Cloudflare, exists: bool, state: &mut State) -> Result<Option<(Mended, HashSet<ChunkId>)>, ApiError> {
+    let ids: HashSet<ChunkId> = state.known().into_keys().collect();
+    let some: Vec<String> = ids.iter().take(MAX_GET_IDS).map(ToString::to_string).collect();
+    // The count lags behind, so it is only a reason to look.
+    let is_there = || Ok(cloud.info()?.vector_count > 0 || !cloud.get(&some)?.is_empty());
+    if ids.is_empty() || (exists && is_there()?) {
+        return Ok(None);
+    }
+    Ok(Some((state.forget_chunks(&ids), ids)))
 }
 
 fn report(settings: &Settings, state: &State, reading: &Reading, plan: Plan, publishes: bool) -> Report {
@@ -183,8 +198,6 @@ struct Wanted<'a> {
     known: &'a HashSet<ChunkId>,
     /// The state comes from KV, and D1 has no rows yet.
     rows_missing: bool,
-    /// The state names vectors that are not there.
-    vectors_lost: bool,
 }
 
 /// The steps that write, by whoever holds the lease.
@@ -201,7 +214,6 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Writes the next generation beside the live one, and lets it go live.
     fn publish(&mut self, wanted: &Wanted<'_>, report: &mut Report) -> Result<(), IngestError> {
-        let before = self.state.live;
         let resumes = self.state.staging().is_some();
         let staging = self.begin(wanted)?;
         let number = staging.number;
@@ -214,6 +226,11 @@ impl Writer<'_> {
         let refused_ids: HashSet<ChunkId> = refused.keys().copied().collect();
         report.failed.extend(refused.into_values());
         let pages = without(&wanted.reading.pages, &refused_ids);
+        if !refused_ids.is_empty() && self.state.shows(&pages) {
+            // All that is new about it is what the services refuse, as they did before.
+            report.changed = false;
+            return self.tidy();
+        }
         let leftovers = self.stage(staging, &pages, wanted)?;
         self.wait_until_visible(&writes)?;
         self.check_golden(wanted.settings, number)?;
@@ -227,8 +244,7 @@ impl Writer<'_> {
             self.books.go_live(&self.state, live, self.lease.owner())?;
         }
         publish_record(self.cloud, &self.state)?;
-        let gone = if wanted.vectors_lost { before.map(|live| vec![live.generation]) } else { None };
-        self.drop_generations(&gone.unwrap_or_else(|| self.state.beyond(self.keep)))?;
+        self.drop_generations(&self.state.beyond(self.keep))?;
         if wanted.rows_missing {
             let held = self.state.chunks(number);
             self.delete(&wanted.known.difference(&held).copied().collect())?;
@@ -241,7 +257,7 @@ impl Writer<'_> {
     fn begin(&mut self, wanted: &Wanted<'_>) -> Result<Generation, IngestError> {
         let number = self.state.next_number();
         let created_at = self.state.staging().map_or_else(now_ms, |staging| staging.created_at);
-        let dropped = self.state.beyond_next(if wanted.vectors_lost { 0 } else { self.keep });
+        let dropped = self.state.beyond_next(self.keep);
         self.state.unstage(number);
         if wanted.rows_missing {
             self.state = State::default();
@@ -258,6 +274,7 @@ impl Writer<'_> {
             retired: 0,
             created_at,
         };
+        self.state.stage(staging.clone(), &Changes::default());
         self.books.begin(&self.state, &staging, &dropped)?;
         Ok(staging)
     }
@@ -326,7 +343,7 @@ impl Writer<'_> {
         if !retired.is_empty() {
             self.cloud.kv_put(&retired_key(generation.number), &retired.to_bytes())?;
         }
-        Ok(if wanted.vectors_lost { HashSet::new() } else { garbage })
+        Ok(garbage)
     }
 
     /// Questions that find their page now and would not afterwards.

@@ -305,10 +305,21 @@ impl State {
         self.oldest_beyond(keep.saturating_sub(1)).collect()
     }
 
+    /// Those of which nothing is left count for nothing.
     fn oldest_beyond(&self, keep: usize) -> impl Iterator<Item = u64> {
         let live = self.live.map(|live| live.generation);
         let others = self.complete().rev().map(|generation| generation.number);
-        others.filter(move |number| Some(*number) != live).skip(keep)
+        let (hollow, whole): (Vec<u64>, Vec<u64>) = others
+            .filter(|number| Some(*number) != live)
+            .partition(|number| self.pages(*number).all(|page| page.chunks.is_empty()));
+        hollow.into_iter().chain(whole.into_iter().skip(keep))
+    }
+
+    /// Whether readers see exactly these pages, ascending by path, whatever their hashes say.
+    pub fn shows(&self, pages: &[Page]) -> bool {
+        let live = self.live_pages();
+        let is_same = |(page, live): (&Page, &Page)| page.path == live.path && page.chunks == live.chunks;
+        live.len() == pages.len() && pages.iter().zip(live.into_values()).all(is_same)
     }
 
     /// Forgets generations; their chunks become garbage unless another generation holds them.

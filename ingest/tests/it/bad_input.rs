@@ -151,6 +151,18 @@ fn one_text_that_is_too_large_for_the_services_is_left_out_and_said() {
     let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(failed(&report).len(), 1, "{report:#}");
     assert_eq!(production.docent(&["verify"]).code, Some(0));
+    let always = Canned { status: 413, content_type: None, body: String::new() };
+    let fault = Fault {
+        service: "ai".to_owned(),
+        operation: Some("embed".to_owned()),
+        respond: Some(always),
+        ..Fault::default()
+    };
+    production.cloud.set_faults(vec![fault]);
+    let refused = production.docent(&["ingest", "docs"]);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    assert!(refused.out.contains("nothing has changed"), "no generation of its own: {}", refused.out);
+    production.cloud.set_faults(Vec::new());
     let again = production.ingest(&[]);
     assert_eq!((&again["documents"], &again["embedded"]), (&json!(2), &json!(1)), "it is tried again: {again:#}");
 }
