@@ -62,20 +62,28 @@ pub struct Report {
     pub seconds: f64,
 }
 
-/// Pages of a plan that are named one by one.
+/// Pages of a plan that are named one by one; `--json` has them all.
 const NAMED: usize = 50;
+/// Pages that are left out and are named one by one.
+const NAMED_LEFT_OUT: usize = 10;
+
+fn named(f: &mut fmt::Formatter<'_>, what: &str, mut lines: impl ExactSizeIterator<Item = String>) -> fmt::Result {
+    for line in lines.by_ref().take(NAMED_LEFT_OUT) {
+        writeln!(f, "{what}  {line}")?;
+    }
+    match lines.len() {
+        0 => Ok(()),
+        more => writeln!(f, "{what}  and {more} more, which --json lists"),
+    }
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Failure { path, reason } in &self.failed {
             writeln!(f, "failed   {path}: {reason}")?;
         }
-        for Failure { path, reason } in &self.skipped {
-            writeln!(f, "skipped  {path}: {reason}")?;
-        }
-        for path in &self.empty {
-            writeln!(f, "empty    {path}: no text")?;
-        }
+        named(f, "skipped", self.skipped.iter().map(|Failure { path, reason }| format!("{path}: {reason}")))?;
+        named(f, "empty  ", self.empty.iter().map(|path| format!("{path}: no text")))?;
         let Self { index, generation, documents, chunks, embedded, copied, .. } = self;
         if !self.changed {
             return write!(
@@ -120,13 +128,13 @@ impl Report {
     fn pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { added, changed, moved, removed, .. } = &self.plan;
         let moved = moved.iter().map(|(from, to)| ("moved  ", format!("{from} -> {to}")));
-        let named =
+        let of =
             |what: &'static str, paths: &[String]| paths.iter().map(|path| (what, path.clone())).collect::<Vec<_>>();
-        let all: Vec<(&str, String)> = named("changed", changed)
+        let all: Vec<(&str, String)> = of("changed", changed)
             .into_iter()
             .chain(moved)
-            .chain(named("gone   ", removed))
-            .chain(named("new    ", added))
+            .chain(of("gone   ", removed))
+            .chain(of("new    ", added))
             .collect();
         for (what, page) in all.iter().take(NAMED) {
             writeln!(f, "{what}  {page}")?;
