@@ -218,7 +218,7 @@ impl Cloudflare {
         }
     }
 
-    /// Vectors with their metadata; at most [`MAX_GET_IDS`] ids. What is not there is left out.
+    /// Vectors with their metadata; at most [`docent_core::vectorize::MAX_GET_IDS`] ids. What is not there is left out.
     pub fn get(&self, ids: &[String]) -> Result<Vec<Vector>, ApiError> {
         self.post(&format!("{}/get_by_ids", self.index), &json!({ "ids": ids }))
     }
