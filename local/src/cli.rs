@@ -95,7 +95,7 @@ pub struct Serve {
     #[arg(long)]
     pub unlimited_kv_writes: bool,
 
-    /// Run this once everything answers; should it fail, end with its exit code.
+    /// Run this once everything answers; should it fail, end with its exit code, unless that is 4.
     ///
     /// It finds in its environment what `docent ingest` needs: DOCENT_API_BASE, CLOUDFLARE_ACCOUNT_ID,
     /// CLOUDFLARE_API_TOKEN, DOCENT_KV_ID, DOCENT_INDEX and, with D1, DOCENT_D1_ID.

@@ -21,6 +21,9 @@ const TOKEN: &str = "local";
 const SECRET_FILE: &str = "session-secret";
 /// Time that the bot has to answer for the first time.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+/// Exit code of `docent ingest` when some files could not be ingested: it has named them, and the bot
+/// answers from all others.
+const SOME_FILES_FAILED: i32 = 4;
 /// How often processes are looked after.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -247,7 +250,7 @@ async fn finish(mut running: Running, command: &[String], workerd: Option<&mut W
     let done = async {
         loop {
             match running.0.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) if status.success() || status.code() == Some(SOME_FILES_FAILED) => return Ok(()),
                 Ok(Some(status)) => return Err(ServeError::Command { command: command.join(" "), status }),
                 Ok(None) => tokio::time::sleep(TICK).await,
                 Err(error) => return Err(ServeError::because(error)),
