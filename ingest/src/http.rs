@@ -254,11 +254,15 @@ fn unreachable(call: &str, error: &ureq::Error) -> ApiError {
 fn failure(call: String, status: u16, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let AiError { code, message, .. } = AiError::read(status, body);
     let passes = matches!(status, 408 | 409 | 429 | 500..) || code == Some(40_041);
-    let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
-        value.parse().map(Duration::from_secs).ok().or_else(|| httpdate::parse_http_date(value).ok().map(until))
-    });
+    let retry_after = retry_after(headers);
     ApiError { call, status: Some(status), code, message, retry_after, may_pass: passes && code != Some(3_036) }
+}
+
+/// How long `Retry-After` asks to wait: seconds, or a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
+    value.parse().map(Duration::from_secs).ok().or_else(|| httpdate::parse_http_date(value).ok().map(until))
 }
 
 fn date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {

@@ -4,12 +4,13 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use ureq::http::{HeaderMap, Response, header};
+use ureq::http::{Response, header};
 use url::Url;
 
 use super::address::Scope;
 use super::cache::{Cache, Kept};
 use super::robots::{PRODUCT, Robots};
+use crate::http::retry_after;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -246,10 +247,4 @@ fn answer(mut url: Url, kept: Kept) -> Answer {
     let charset = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("charset="));
     let charset = charset.unwrap_or_default().trim_matches('"').to_owned();
     Answer { url, content_type: name.trim().to_owned(), charset, robots: kept.robots, body: kept.body }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
-    value.parse().map(Duration::from_secs).ok().or_else(|| httpdate::parse_http_date(value).ok().map(until))
 }
