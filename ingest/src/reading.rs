@@ -39,23 +39,24 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Reads the sources. With `split_all` every page is split and every chunk waits to be written,
-    /// whether it changed or not.
+    /// Reads the sources. `known` are the chunks of the state. With `split_all` every page is split
+    /// and every chunk waits to be written, whether it changed or not.
     pub(crate) fn of(
         sources: &[Source],
         state: &State,
+        known: &HashMap<ChunkId, TextHash>,
         split_all: bool,
         progress: Progress<'_>,
     ) -> std::io::Result<Self> {
         let mut reader = Reader {
             unchanged: if split_all { HashMap::new() } else { unchanged(state) },
-            known: if split_all { HashSet::new() } else { state.known().into_keys().collect() },
+            known: if split_all { HashSet::new() } else { known.keys().copied().collect() },
             taken: BTreeMap::new(),
             paths: HashSet::new(),
             keeps: Vec::new(),
             reading: Self {
                 pages: Vec::new(),
-                new: Spool::new(state)?,
+                new: Spool::new(known)?,
                 skipped: Vec::new(),
                 failed: Vec::new(),
                 empty: Vec::new(),
@@ -208,8 +209,8 @@ impl Waiting {
 }
 
 impl Spool {
-    fn new(state: &State) -> std::io::Result<Self> {
-        let vectors = state.known().into_iter().map(|(id, text)| (text, id)).collect();
+    fn new(known: &HashMap<ChunkId, TextHash>) -> std::io::Result<Self> {
+        let vectors = known.iter().map(|(id, text)| (*text, *id)).collect();
         let file = BufWriter::new(tempfile::tempfile()?);
         Ok(Self { file, vectors, to_embed: 0, to_copy: 0, tokens: 0 })
     }

@@ -109,8 +109,9 @@ fn attempt(cloud: &Cloudflare, settings: &Settings, progress: Progress<'_>) -> R
     progress("reading the state of the index", 0, 0);
     let (mut state, rows_missing) = books.load()?;
     let lost = lost(cloud, exists, &mut state)?;
-    let known: HashSet<ChunkId> = state.known().into_keys().collect();
-    let reading = Reading::of(&settings.sources, &state, rows_missing, progress)?;
+    let known = state.known();
+    let reading = Reading::of(&settings.sources, &state, &known, rows_missing, progress)?;
+    let known: HashSet<ChunkId> = known.into_keys().collect();
     if reading.pages.is_empty() {
         return Err(IngestError::Nothing(reading.failed));
     }
@@ -157,11 +158,13 @@ fn attempt(cloud: &Cloudflare, settings: &Settings, progress: Progress<'_>) -> R
 /// Somebody deleted the index, and perhaps created it anew: then the state names vectors that are not
 /// there. Returns the pages without them, and their ids.
 fn lost(cloud: &Cloudflare, exists: bool, state: &mut State) -> Result<Option<(Mended, HashSet<ChunkId>)>, ApiError> {
+    if state.versions.is_empty() || (exists && cloud.info()?.vector_count > 0) {
+        return Ok(None);
+    }
     let ids: HashSet<ChunkId> = state.known().into_keys().collect();
     let some: Vec<String> = ids.iter().take(MAX_GET_IDS).map(ToString::to_string).collect();
     // The count lags behind, so it is only a reason to look.
-    let is_there = || Ok(cloud.info()?.vector_count > 0 || !cloud.get(&some)?.is_empty());
-    if ids.is_empty() || (exists && is_there()?) {
+    if some.is_empty() || (exists && !cloud.get(&some)?.is_empty()) {
         return Ok(None);
     }
     Ok(Some((state.forget_chunks(&ids), ids)))
