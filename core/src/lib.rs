@@ -51,6 +51,7 @@ pub mod prompt;
 pub mod retrieve;
 pub mod session;
 pub mod sse;
+pub mod trace;
 
 pub mod error;
 pub mod settings;

@@ -1,0 +1,18 @@
+//! docent's evaluation harness: whether a change made answers better, in numbers that are the same
+//! every time.
+//!
+//! ```text
+//! questions ─run──────▶ records ─score─▶ scores ─report, gate, compare─▶ people and CI
+//! collection ─retrieval─▶ records ┘
+//! ```
+//! - [`questions`]: what is asked, and what a right answer has in it.
+//! - [`records`]: what came back, question by question; a run is a file of them.
+//! - [`pages`]: when two addresses are the same page.
+//! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
+
+pub mod cli;
+pub mod measures;
+pub mod pages;
+pub mod questions;
+pub mod records;
+pub mod scores;

@@ -1,0 +1,1 @@
+//! docent-eval, through its command.
