@@ -2,11 +2,19 @@
 //!
 //! Nothing of a question is needed but its text: what is not said is not judged. A question that
 //! names neither pages nor facts and is not to be refused is asked and recorded all the same.
+//!
+//! A file of them is read by [`read()`], whatever form it has; [`finding`] is how its mistakes are told.
+
+pub mod finding;
+mod read;
+pub mod trec;
 
 use std::collections::BTreeMap;
 
 use docent_core::vectorize::Filter;
 use serde::{Deserialize, Serialize};
+
+pub use read::{QuestionSet, QuestionsError, read, read_judged};
 
 /// One question, as it stands in a file and in the records of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +71,7 @@ pub struct Question {
 pub struct Grades(pub BTreeMap<String, u32>);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "pages and passages are a list of names, or names with grades such as `ingest: 2`")]
 enum GradesAsWritten {
     Graded(BTreeMap<String, u32>),
     Listed(Vec<String>),
@@ -114,8 +122,8 @@ impl Expected {
 }
 
 /// A piece of text that is in an answer or is not; letters' case and the width of blanks do not count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a fact is text, or a list of texts of which one is enough; put numbers in quotes")]
 pub enum Fact {
     /// This text.
     Text(String),

@@ -1,1 +1,3 @@
 //! docent-eval, through its command.
+
+mod questions;
