@@ -7,7 +7,7 @@ use std::pin::pin;
 
 use futures_util::future::try_join;
 
-use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata};
+use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata, Unanswered};
 use crate::draft::{Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
@@ -19,6 +19,7 @@ use crate::retrieve;
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::Part;
+use crate::trace::{RefusedBy, Steps, Trace};
 use crate::vectorize::{Filter, Match, QueryOptions};
 use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
 
@@ -37,6 +38,7 @@ pub struct Prepared {
     memory: Memory,
     passages: Vec<Passage>,
     sources: Vec<Source>,
+    trace: Option<Trace>,
 }
 
 /// How answering ended.
@@ -48,6 +50,8 @@ pub struct Outcome {
     pub metadata: AnswerMetadata,
     /// Why it broke off.
     pub error: Option<ApiError>,
+    /// The way to it, if it was asked for.
+    pub trace: Option<Trace>,
 }
 
 /// Everything up to the first word: session, generation, search. Which generation is live is read
@@ -66,13 +70,30 @@ pub async fn prepare<P: Ports>(
     let session = open_session(ports, settings, ask.session.as_deref())?;
     let understood = async {
         let (history, memory) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
-        let vectors = embed(ports, settings, &retrieve::queries(&ask.message, &history), &trace_id).await?;
-        Ok((history, memory, vectors))
+        let recalled_ms = ports.now_ms().saturating_sub(asked_at);
+        let queries = retrieve::queries(&ask.message, &history);
+        let vectors = embed(ports, settings, &queries, &trace_id).await?;
+        Ok((history, memory, recalled_ms, queries, vectors))
     };
-    let (live, (history, memory, vectors)) =
+    let (live, (history, memory, recalled_ms, queries, vectors)) =
         try_join(pin!(generation::live(ports, &trace_id)), pin!(understood)).await?;
+    let embedded_ms = ports.now_ms().saturating_sub(asked_at);
     let lists = search(ports, settings, &live, &vectors, ask.filter, &trace_id).await?;
-    let passages = retrieve::fuse(lists, ask.page.as_deref(), settings.top_k);
+    let searched_ms = ports.now_ms().saturating_sub(asked_at);
+    let mut candidates = retrieve::gather(lists, ask.page.as_deref());
+    retrieve::fuse(&mut candidates, &[1.0, 1.0]);
+    let evidence = retrieve::evidence(&candidates);
+    let trace = ask.trace.then(|| Trace {
+        question: ask.message.clone(),
+        queries,
+        generation: live.record.generation,
+        spec: live.record.spec.clone(),
+        candidates: candidates.clone(),
+        evidence,
+        refused_by: None,
+        steps: Steps { recalled_ms, embedded_ms, searched_ms, ..Steps::default() },
+    });
+    let passages = retrieve::passages(candidates, settings.top_k);
     let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
     Ok(Prepared {
         trace_id,
@@ -86,6 +107,7 @@ pub async fn prepare<P: Ports>(
         memory,
         sources: passages.iter().map(retrieve::source).collect(),
         passages,
+        trace,
     })
 }
 
@@ -94,18 +116,28 @@ pub async fn prepare<P: Ports>(
 pub async fn respond<P: Ports>(
     ports: &P,
     settings: &Settings,
-    prepared: Prepared,
+    mut prepared: Prepared,
     reader: &mut impl Reader,
 ) -> Outcome {
     send_opening(&prepared, reader);
     let mut draft = Draft::new(settings.max_tokens);
-    let result = if prepared.passages.is_empty() {
+    let unasked = prepared.passages.is_empty().then_some(RefusedBy::Search);
+    let mut first_word_at = None;
+    let result = if unasked.is_some() {
         draft.refuse(reader);
         Ok(())
     } else {
-        write(ports, settings, &prepared, &mut draft, reader).await
+        let mut reader = Timed { reader, host: ports, first_word_at: &mut first_word_at };
+        write(ports, settings, &prepared, &mut draft, &mut reader).await
     };
     draft.end(reader);
+    if let Some(trace) = &mut prepared.trace {
+        let since = |time: u64| time.saturating_sub(prepared.asked_at);
+        trace.steps.first_word_ms = first_word_at.map_or(0, since);
+        trace.steps.answered_ms = since(ports.now_ms());
+        trace.refused_by = unasked.or(draft.refused.then_some(RefusedBy::Model));
+        trace.offer(draft.offered);
+    }
     let started = draft.started;
     let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
     let outcome = store(ports, settings, prepared, draft, error).await;
@@ -129,10 +161,10 @@ impl Outcome {
     /// The answer in one piece, or why there is none.
     ///
     /// # Errors
-    /// The answer broke off.
-    pub fn into_answer(self, token: String, trace_id: String) -> Result<Answer, ApiError> {
+    /// The answer broke off; the reader gets what there is.
+    pub fn into_answer(self, token: String, trace_id: String) -> Result<Answer, Box<Unanswered>> {
         match self.error {
-            Some(error) => Err(error),
+            Some(error) => Err(Box::new(Unanswered { error, sources: self.turn.sources, trace: self.trace })),
             None => Ok(Answer {
                 session: token,
                 message_id: self.turn.id,
@@ -141,6 +173,7 @@ impl Outcome {
                 finish_reason: finish_reason(self.turn.finish),
                 trace_id,
                 metadata: self.metadata,
+                trace: self.trace,
             }),
         }
     }
@@ -364,14 +397,15 @@ async fn store(
         suggestions: Vec::new(),
         memory,
     };
-    Outcome { turn, metadata, error }
+    Outcome { turn, metadata, error, trace: prepared.trace }
 }
 
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
-    let mut parts = Vec::with_capacity(3);
+    let mut parts = Vec::with_capacity(4);
     if started {
         parts.push(Part::TextEnd { id: TEXT_ID });
     }
+    parts.extend(outcome.trace.as_ref().map(|data| Part::DataDocentTrace { data }));
     if let Some(error) = &outcome.error {
         parts.extend([Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]);
     } else {
@@ -379,6 +413,24 @@ fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
         parts.push(Part::Finish { finish_reason, message_metadata: &outcome.metadata });
     }
     reader.close(&parts);
+}
+
+/// Notes when the first word went out.
+struct Timed<'r, R, H> {
+    reader: &'r mut R,
+    host: &'r H,
+    first_word_at: &'r mut Option<u64>,
+}
+
+impl<R: Reader, H: Host> Reader for Timed<'_, R, H> {
+    fn send(&mut self, parts: &[Part<'_>]) {
+        self.first_word_at.get_or_insert_with(|| self.host.now_ms());
+        self.reader.send(parts);
+    }
+
+    fn close(&mut self, parts: &[Part<'_>]) {
+        self.reader.close(parts);
+    }
 }
 
 fn finish_reason(finish: Finish) -> &'static str {

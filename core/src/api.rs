@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, Code};
+use crate::trace::Trace;
 use crate::vectorize::Filter;
 use crate::workers_ai::Usage;
 
@@ -32,6 +33,8 @@ pub struct Ask {
     pub page: Option<String>,
     /// Exact filter.
     pub filter: Filter,
+    /// Whether the way to the answer is wanted as well.
+    pub trace: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +47,8 @@ struct OwnBody {
     page: Option<String>,
     #[serde(default)]
     filter: Filter,
+    #[serde(default)]
+    trace: bool,
 }
 
 /// The AI SDK's body: unknown fields are its client's business.
@@ -109,11 +114,12 @@ impl Ask {
                 model: body.model,
                 page: body.page,
                 filter: body.filter,
+                trace: false,
             }
         } else {
             let body: OwnBody = serde_json::from_slice(body).map_err(unreadable)?;
-            let OwnBody { message, session, stream, model, page, filter } = body;
-            Self { message, session, stream: stream.unwrap_or(true), model, page, filter }
+            let OwnBody { message, session, stream, model, page, filter, trace } = body;
+            Self { message, session, stream: stream.unwrap_or(true), model, page, filter, trace }
         };
         ask.check()
     }
@@ -227,6 +233,21 @@ pub struct Answer {
     /// The rest is the same as in a stream's `finish`.
     #[serde(flatten)]
     pub metadata: AnswerMetadata,
+    /// The way to it, for a question that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
+}
+
+/// What there is when an answer broke off: the pages were found, only the model failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unanswered {
+    /// Why it broke off.
+    pub error: ApiError,
+    /// What it could have cited.
+    pub sources: Vec<Source>,
+    /// The way as far as it went, for a question that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
 }
 
 /// History of a session, for a page that was reloaded.

@@ -36,6 +36,8 @@ pub(crate) struct Draft {
     max_tokens: u32,
     /// Model that writes it; empty when none does.
     pub(crate) model: String,
+    /// How many passages it was last offered.
+    pub(crate) offered: usize,
     /// What the reader has seen.
     pub(crate) text: String,
     /// Tokens so far.
@@ -54,6 +56,7 @@ impl Draft {
             filter: CitationFilter::new(0),
             max_tokens,
             model: String::new(),
+            offered: 0,
             text: String::new(),
             usage: Usage::default(),
             finish_reason: None,
@@ -67,7 +70,7 @@ impl Draft {
     /// before, which showed nothing.
     pub(crate) fn begin(&mut self, model: &str, offered: usize) {
         let (filter, model) = (CitationFilter::new(offered), model.to_owned());
-        *self = Self { filter, model, ..Self::new(self.max_tokens) };
+        *self = Self { filter, model, offered, ..Self::new(self.max_tokens) };
     }
 
     /// Passes an answer on as it comes, to its end.

@@ -34,6 +34,8 @@ codes! {
     BadRequest = "bad_request", 400;
     /// The session is forged, expired or not ours. Ask again without one.
     BadSession = "bad_session", 401;
+    /// What was asked for needs a key that was not sent, or was wrong.
+    Unauthorized = "unauthorized", 401;
     /// The page's origin is not in `ALLOWED_ORIGINS`.
     OriginNotAllowed = "origin_not_allowed", 403;
     /// No such route.

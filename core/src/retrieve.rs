@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::Source;
 use crate::generation::Retired;
 use crate::prompt::{Exchange, Passage};
+use crate::trace::Candidate;
 use crate::vectorize::{MAX_TOP_K_WITH_METADATA, Match};
 
 /// Constant of reciprocal rank fusion: how much less the second rank counts than the first. 60 is
@@ -41,44 +42,73 @@ pub fn live(mut lists: Vec<Vec<Match>>, retired: &Retired, top_k: usize) -> Vec<
     lists
 }
 
-/// Fuses result lists by reciprocal rank and numbers the best `top_k` as passages. The visitor's
-/// own page counts as a list of its own, so that of two equal passages the nearer one wins.
-pub fn fuse(lists: Vec<Vec<Match>>, page: Option<&str>, top_k: usize) -> Vec<Passage> {
-    let mut fused: BTreeMap<String, (f64, Match)> = BTreeMap::new();
-    for list in lists {
-        for (rank, found) in (0_u32..).zip(list) {
-            let gain = 1.0 / (RRF_K + 1.0 + f64::from(rank));
-            let entry = fused.entry(found.id.clone()).or_insert_with(|| (0.0, found.clone()));
-            entry.0 += gain;
-            entry.1.score = entry.1.score.max(found.score);
+/// Everything that was found, each chunk once, with its place in the result list of each query. A
+/// match without metadata cannot be shown, and is no reason to fail.
+pub fn gather(lists: Vec<Vec<Match>>, page: Option<&str>) -> Vec<Candidate> {
+    let page = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
+    let queries = lists.len();
+    let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
+    for (query, list) in lists.into_iter().enumerate() {
+        for (rank, found) in (1..).zip(list) {
+            let Some(metadata) = found.metadata else { continue };
+            let candidate = candidates.entry(found.id).or_insert_with_key(|id| Candidate {
+                id: id.clone(),
+                here: page == Some(metadata.url.as_str()),
+                url: address(metadata.url, &metadata.anchor),
+                title: metadata.title,
+                heading: metadata.heading,
+                text: metadata.text,
+                ranks: vec![None; queries],
+                scores: vec![None; queries],
+                n: None,
+            });
+            if let (Some(at), Some(score)) = (candidate.ranks.get_mut(query), candidate.scores.get_mut(query)) {
+                (*at, *score) = (Some(rank), Some(found.score));
+            }
         }
     }
-    let page = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
-    let mut ranked: Vec<(f64, Match)> = fused
-        .into_values()
-        .map(|(gain, found)| {
-            let here = page.is_some() && found.metadata.as_ref().map(|metadata| metadata.url.as_str()) == page;
-            (if here { gain + 1.0 / (RRF_K + 1.0) } else { gain }, found)
-        })
-        .collect();
-    ranked.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(y.score.total_cmp(&x.score)).then(x.id.cmp(&y.id)));
-    // A match without metadata cannot be shown, and is no reason to fail.
-    let with_text = ranked.into_iter().filter_map(|(_, found)| Some((found.score, found.metadata?)));
-    (1..)
-        .zip(with_text.take(top_k))
-        .map(|(n, (score, metadata))| Passage {
-            n,
-            url: address(&metadata.url, &metadata.anchor),
-            title: metadata.title,
-            heading: metadata.heading,
-            text: metadata.text,
-            score,
-        })
-        .collect()
+    candidates.into_values().collect()
 }
 
-fn address(url: &str, anchor: &str) -> String {
-    if anchor.is_empty() { url.to_owned() } else { format!("{url}#{anchor}") }
+/// Sorts candidates, best first, by weighted reciprocal rank fusion: each list gives its weight
+/// / (60 + rank). The visitor's own page counts as a list of its own of weight 1, so that of two
+/// equal passages the nearer one wins. Of equals the one with the better cosine comes first, then
+/// the one with the lower id.
+///
+/// It looks at ranks, scores, ids and `here` alone, and not at the order before, so that what a
+/// trace holds can be fused again by other `weights`: one a query, in the order of the queries.
+pub fn fuse(candidates: &mut [Candidate], weights: &[f64]) {
+    let gain = |candidate: &Candidate| {
+        let ranks = candidate.ranks.iter().zip(weights);
+        let gains = ranks.map(|(rank, weight)| rank.map_or(0.0, |rank| weight / (RRF_K + f64::from(rank))));
+        gains.sum::<f64>() + if candidate.here { 1.0 / (RRF_K + 1.0) } else { 0.0 }
+    };
+    candidates.sort_by(|a, b| {
+        gain(b).total_cmp(&gain(a)).then(b.score().total_cmp(&a.score())).then_with(|| a.id.cmp(&b.id))
+    });
+}
+
+/// The best cosine that anything has with any of the queries: how sure it is that the documentation
+/// speaks of the question at all. 0 when nothing was found.
+pub fn evidence(candidates: &[Candidate]) -> f64 {
+    candidates.iter().map(Candidate::score).reduce(f64::max).unwrap_or(0.0)
+}
+
+/// Numbers the first `top_k` candidates as passages.
+pub fn passages(candidates: impl IntoIterator<Item = Candidate>, top_k: usize) -> Vec<Passage> {
+    let passage = |(n, candidate): (u32, Candidate)| Passage {
+        n,
+        score: candidate.score(),
+        title: candidate.title,
+        heading: candidate.heading,
+        url: candidate.url,
+        text: candidate.text,
+    };
+    (1..).zip(candidates.into_iter().take(top_k)).map(passage).collect()
+}
+
+fn address(url: String, anchor: &str) -> String {
+    if anchor.is_empty() { url } else { format!("{url}#{anchor}") }
 }
 
 /// What the reader sees of a passage.
@@ -141,6 +171,13 @@ mod tests {
         Match { id: id.into(), score, metadata: Some(metadata) }
     }
 
+    /// The passages of all lists, each of the same weight.
+    fn fused(lists: Vec<Vec<Match>>, page: Option<&str>, top_k: usize) -> Vec<Passage> {
+        let mut candidates = gather(lists, page);
+        fuse(&mut candidates, &[1.0, 1.0]);
+        passages(candidates, top_k)
+    }
+
     fn ids(passages: &[Passage]) -> Vec<&str> {
         passages.iter().map(|passage| passage.text.trim_start_matches("text of ")).collect()
     }
@@ -156,11 +193,11 @@ mod tests {
     fn what_both_lists_find_comes_first_and_the_order_does_not_depend_on_the_lists() {
         let a = vec![found("x", "/x", 0.9), found("both", "/b", 0.8), found("y", "/y", 0.7)];
         let b = vec![found("z", "/z", 0.6), found("both", "/b", 0.5)];
-        let one = fuse(vec![a.clone(), b.clone()], None, 3);
+        let one = fused(vec![a.clone(), b.clone()], None, 3);
         assert_eq!(ids(&one), ["both", "x", "z"]);
-        assert_eq!(fuse(vec![b, a.clone()], None, 3), one);
+        assert_eq!(fused(vec![b, a.clone()], None, 3), one);
         assert_eq!(one.iter().map(|passage| passage.n).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(ids(&fuse(vec![a], Some("/y?x=1#here"), 1)), ["y"], "the visitor's page is preferred");
+        assert_eq!(ids(&fused(vec![a], Some("/y?x=1#here"), 1)), ["y"], "the visitor's page is preferred");
     }
 
     /// A vector in the index: the generation that wrote it, and in which generations it is.
@@ -214,10 +251,10 @@ mod tests {
             prop_assert!(asked <= MAX_TOP_K_WITH_METADATA && (asked == top_k || !retired.is_empty()));
 
             let answer = live(vec![query(&index, generation, asked)], &retired, top_k);
-            let passages = fuse(answer, None, top_k);
+            let passages = fused(answer, None, top_k);
 
             let held: Vec<Stored> = index.iter().filter(is_live).cloned().collect();
-            let wanted = fuse(vec![query(&held, generation, top_k)], None, top_k);
+            let wanted = fused(vec![query(&held, generation, top_k)], None, top_k);
             if retired.len() <= MAX_TOP_K_WITH_METADATA - top_k {
                 prop_assert_eq!(ids(&passages), ids(&wanted), "as if nothing else were there");
             }

@@ -1,4 +1,4 @@
-//! Settings of a deployed bot: the `[vars]` of wrangler.toml and one secret, read all at once.
+//! Settings of a deployed bot: the `[vars]` of wrangler.toml and its secrets, read all at once.
 //!
 //! [`SETTINGS`] is the one list of them; the configuration page of the documentation is checked
 //! against it. All mistakes are reported together, so that a deployment is mended in one go.
@@ -42,6 +42,7 @@ settings! {
     FIRST_BYTE_MS = "20000", "Longest wait for a model to begin to answer, milliseconds.";
     IDLE_MS = "15000", "Longest pause within an answer before it counts as broken off, milliseconds.";
     SESSION_SECRET = "", "Secret that signs sessions, at least 32 characters. Set it with wrangler secret put.";
+    TRACE_KEY = "", "Secret of those who may see how an answer came about, at least 32 characters; nobody may when empty.";
 }
 
 /// Shortest secret accepted, characters.
@@ -103,6 +104,8 @@ pub struct Settings {
     pub idle_ms: u64,
     /// Signs sessions.
     pub session_secret: String,
+    /// Key of those who may see traces.
+    pub trace_key: Option<String>,
 }
 
 impl Settings {
@@ -138,7 +141,10 @@ impl Settings {
             origins: read.origins(),
             first_byte_ms: read.number("FIRST_BYTE_MS", 100, 120_000),
             idle_ms: read.number("IDLE_MS", 100, 120_000),
-            session_secret: read.secret(),
+            session_secret: read.secret("SESSION_SECRET").unwrap_or_default(),
+            trace_key: Some(read.text("TRACE_KEY"))
+                .filter(|key| !key.is_empty())
+                .and_then(|_| read.secret("TRACE_KEY")),
         };
         if read.problems.is_empty() { Ok(settings) } else { Err(read.problems) }
     }
@@ -203,15 +209,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         Origins::Listed(listed)
     }
 
-    fn secret(&mut self) -> String {
-        let secret = self.text("SESSION_SECRET");
-        if secret.chars().count() < MIN_SECRET {
-            let found = if secret.is_empty() { "not set" } else { "too short" };
-            self.problems.push(format!(
-                "secret SESSION_SECRET is {found}: run `openssl rand -hex 32 | wrangler secret put SESSION_SECRET`"
-            ));
+    fn secret(&mut self, name: &str) -> Option<String> {
+        let secret = self.text(name);
+        if secret.chars().count() >= MIN_SECRET {
+            return Some(secret);
         }
-        secret
+        let found = if secret.is_empty() { "not set" } else { "too short" };
+        self.problems
+            .push(format!("secret {name} is {found}: run `openssl rand -hex 32 | wrangler secret put {name}`"));
+        None
     }
 }
 
@@ -242,6 +248,7 @@ mod tests {
             ("TEMPERATURE", "warm"),
             ("ALLOWED_ORIGINS", "https://ok.example, www.example.com/docs"),
             ("SESSION_TTL_SECONDS", "5"),
+            ("TRACE_KEY", "guess me"),
         ])
         .unwrap_err();
         let expected = [
@@ -252,6 +259,7 @@ mod tests {
             "TEMPERATURE",
             "www.example.com/docs",
             "SESSION_TTL_SECONDS",
+            "TRACE_KEY is too short",
         ];
         for part in expected {
             assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");

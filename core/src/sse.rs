@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::api::{AnswerMetadata, Source, StartMetadata};
 use crate::error::ApiError;
+use crate::trace::Trace;
 
 /// Most bytes that one event may have. An upstream that never ends a line must not fill the
 /// isolate's memory, which other visitors share.
@@ -132,6 +133,11 @@ pub enum Part<'a> {
         finish_reason: &'static str,
         /// Usage and what became of the turn.
         message_metadata: &'a AnswerMetadata,
+    },
+    /// The way to the answer, for a question that asked for it; before the finish or the error.
+    DataDocentTrace {
+        /// All of it.
+        data: &'a Trace,
     },
     /// Precedes [`Part::Error`] with what a program can branch on.
     DataDocentError {

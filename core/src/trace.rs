@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{ApiError, Code};
+use crate::session;
+
 /// The way to one answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
@@ -14,15 +17,24 @@ pub struct Trace {
     pub generation: u64,
     /// Fingerprint of the index's embedding spec.
     pub spec: String,
-    /// Everything that was found, best first. The first ones were offered to the model.
+    /// Everything that was found and is live, best first. The first ones were offered to the model.
     pub candidates: Vec<Candidate>,
-    /// Best cosine of a candidate with the question alone; what refusing was decided by. 0 when nothing
-    /// was found.
+    /// Best cosine of a candidate with the question, alone or in the light of the one before it; what
+    /// refusing is decided by. 0 when nothing was found.
     pub evidence: f64,
     /// Who refused, if anybody did.
     pub refused_by: Option<RefusedBy>,
     /// How long the steps took.
     pub steps: Steps,
+}
+
+impl Trace {
+    /// Numbers the first candidates, as they were offered to the model.
+    pub(crate) fn offer(&mut self, offered: usize) {
+        for (n, candidate) in (1..).zip(self.candidates.iter_mut().take(offered)) {
+            candidate.n = Some(n);
+        }
+    }
 }
 
 /// One chunk that was found.
@@ -43,8 +55,19 @@ pub struct Candidate {
     pub ranks: Vec<Option<u32>>,
     /// Cosine with each query, likewise.
     pub scores: Vec<Option<f64>>,
-    /// Number it was offered under.
+    /// Number it was offered to the model under, the last time that one was asked; null when the
+    /// prompt had no room for it, or no model was asked.
     pub n: Option<u32>,
+    /// Whether it is of the page that the visitor reads.
+    #[serde(default)]
+    pub here: bool,
+}
+
+impl Candidate {
+    /// Best cosine with any of the queries.
+    pub fn score(&self) -> f64 {
+        self.scores.iter().flatten().copied().reduce(f64::max).unwrap_or(0.0)
+    }
 }
 
 /// Who refused.
@@ -68,8 +91,26 @@ pub struct Steps {
     pub embedded_ms: u64,
     /// The index was searched.
     pub searched_ms: u64,
-    /// The first word came from the model.
+    /// The first word came from the model that was asked.
     pub first_word_ms: u64,
     /// The answer was complete.
     pub answered_ms: u64,
+}
+
+/// Lets a caller see a trace who sends the key as `Authorization: Bearer <key>`.
+///
+/// # Errors
+/// `unauthorized`, also where no key is set: then nobody may.
+pub fn admit(key: Option<&str>, authorization: Option<&str>) -> Result<(), ApiError> {
+    let Some(key) = key else {
+        return Err(ApiError::new(Code::Unauthorized, "this bot shows no traces; its operator can set TRACE_KEY"));
+    };
+    let given = authorization.and_then(|header| header.split_once(' '));
+    match given {
+        Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") && session::same(key, given.trim()) => Ok(()),
+        _ => Err(ApiError::new(
+            Code::Unauthorized,
+            "a trace is shown only to who sends the bot's TRACE_KEY, as `Authorization: Bearer <key>`",
+        )),
+    }
 }

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 
 use docent_core::answer;
-use docent_core::api::{Answer, Ask};
+use docent_core::api::{Answer, Ask, Unanswered};
 use docent_core::draft::Unstreamed;
-use docent_core::error::ApiError;
 use docent_core::settings::Settings;
 use docent_local::ports::LocalPorts;
 use serde_json::{Value, json};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use crate::bot::{Bot, NAME, Setup};
 
 const SECRET: &str = "the secret that both implementations sign with";
+const KEY: &str = "the key of those who may see traces";
 const QUESTION: &str = "Which header carries the trace id of a response?";
 
 fn settings() -> BTreeMap<String, String> {
@@ -23,6 +23,7 @@ fn settings() -> BTreeMap<String, String> {
         ("GATEWAY_ID", "missing"),
         ("IDLE_MS", "300"),
         ("FIRST_BYTE_MS", "300"),
+        ("TRACE_KEY", KEY),
     ];
     set.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -30,34 +31,47 @@ fn settings() -> BTreeMap<String, String> {
 /// What is the same on both sides; ids, times and tokens are not.
 fn essence(result: &Result<Value, Value>) -> Value {
     match result {
-        Err(body) => json!({ "error": body["error"]["code"] }),
+        Err(body) => json!({ "error": body["error"]["code"], "trace": way(&body["trace"]) }),
         Ok(answer) => json!({
             "answer": answer["answer"],
             "urls": answer["sources"].as_array().unwrap().iter().map(|source| &source["url"]).collect::<Vec<_>>(),
             "model": answer["model"], "refused": answer["refused"], "memory": answer["memory"],
-            "usage": answer["usage"], "finish_reason": answer["finish_reason"],
+            "usage": answer["usage"], "finish_reason": answer["finish_reason"], "trace": way(&answer["trace"]),
         }),
     }
 }
 
+/// A trace without its times.
+fn way(trace: &Value) -> Value {
+    let mut trace = trace.clone();
+    if let Some(fields) = trace.as_object_mut() {
+        fields.remove("steps");
+    }
+    trace
+}
+
 fn in_workerd(bot: &Bot, message: &str, session: Option<&str>) -> Result<Value, Value> {
-    let mut body = json!({ "message": message, "stream": false });
+    let mut body = json!({ "message": message, "stream": false, "trace": true });
     if let Some(session) = session {
         body["session"] = session.into();
     }
-    let reply = bot.post(&body);
+    let reply =
+        bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body.to_string()));
     if reply.status == 200 { Ok(reply.json()) } else { Err(reply.json()) }
 }
 
 fn natively(ports: &LocalPorts, settings: &Settings, message: &str, session: Option<&str>) -> Result<Value, Value> {
-    let body = json!({ "message": message, "session": session });
+    let body = json!({ "message": message, "session": session, "trace": true });
     let ask = Ask::parse(body.to_string().as_bytes()).unwrap();
-    let answered: Result<Answer, ApiError> = pollster::block_on(async {
-        let prepared = answer::prepare(ports, settings, ask, "trace".to_owned()).await?;
+    let answered: Result<Answer, Box<Unanswered>> = pollster::block_on(async {
+        let prepared = answer::prepare(ports, settings, ask, "trace".to_owned()).await;
+        let prepared = prepared.map_err(|error| Unanswered { error, sources: Vec::new(), trace: None })?;
         let token = prepared.token().to_owned();
         answer::respond(ports, settings, prepared, &mut Unstreamed).await.into_answer(token, "trace".to_owned())
     });
-    answered.map(|answer| serde_json::to_value(answer).unwrap()).map_err(|error| json!({ "error": error }))
+    answered
+        .map(|answer| serde_json::to_value(answer).unwrap())
+        .map_err(|unanswered| serde_json::to_value(unanswered).unwrap())
 }
 
 #[test]

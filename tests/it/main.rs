@@ -13,6 +13,7 @@ mod streaming; // what arrives when // other people's clients, and a browser
 
 mod bad_input; // what a visitor can send
 mod setup; // what an operator can leave out or get wrong
+mod trace; // the way to an answer, for those who have the key
 mod trouble; // what services can do
 
 mod conformance; // the same flow over both implementations of its ports

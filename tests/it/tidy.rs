@@ -96,11 +96,18 @@ fn the_api_page_lists_every_route_and_part() {
     for route in routes.split('"').filter(|text| text.starts_with("/v1/") || *text == "/widget.js") {
         assert!(page.contains(route.trim_end_matches('/')), "{route} is not in docs/http-api.md");
     }
-    assert!(parts.contains("DataDocentError"));
-    for part in ["start", "source-url", "text-start", "text-delta", "text-end", "finish", "data-docent-error", "error"]
-    {
+    let variants = parts.split_once("pub enum Part<'a> {").unwrap().1.split_once("\n}").unwrap().0;
+    let variants = variants.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(" {"));
+    let mut listed = 0;
+    for variant in variants.filter(|line| line.starts_with(|c: char| c.is_uppercase())) {
+        // As serde writes it, in kebab-case.
+        let dashed: String =
+            variant.chars().flat_map(|c| [c.is_uppercase().then_some('-'), Some(c)]).flatten().collect();
+        let part = dashed.trim_start_matches('-').to_lowercase();
         assert!(page.contains(&format!("`{part}`")), "{part} is not in docs/http-api.md");
+        listed += 1;
     }
+    assert!(listed > 8, "{listed} parts");
 }
 
 #[test]

@@ -139,7 +139,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> worker::Result<Response> {
 
 /// The body of a request that must be JSON. Reads no more than [`MAX_BODY_BYTES`]: the isolate's
 /// memory is shared with other visitors.
-pub(crate) async fn json_body(mut request: Request) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn json_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let content_type = header("content-type").unwrap_or_default();
     if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {

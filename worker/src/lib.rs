@@ -23,6 +23,7 @@ use docent_core::policy;
 use docent_core::ports::{Host, Sessions};
 use docent_core::session;
 use docent_core::settings::Settings;
+use docent_core::trace;
 use worker::{Context, Env, Method, Request, Response, event};
 
 use bindings::Doors;
@@ -101,7 +102,7 @@ fn internal(error: worker::Error) -> ApiError {
 }
 
 async fn chat(
-    request: Request,
+    mut request: Request,
     caller: &Caller,
     settings: Rc<Result<Settings, Vec<String>>>,
     doors: Doors,
@@ -110,7 +111,11 @@ async fn chat(
     let checked = ready(&settings)?;
     // With D1, pages would be found without it; but a bot that cannot keep a conversation is not ready.
     doors.kv().map_err(|fault| failed(&doors, &fault))?;
-    let ask = Ask::parse(&http::json_body(request).await?)?;
+    let ask = Ask::parse(&http::json_body(&mut request).await?)?;
+    if ask.trace {
+        let authorization = request.headers().get("authorization").ok().flatten();
+        trace::admit(checked.trace_key.as_deref(), authorization.as_deref())?;
+    }
     let streamed = ask.stream;
     let prepared = answer::prepare(&doors, checked, ask, caller.trace_id.clone()).await?;
     if streamed {
@@ -118,8 +123,7 @@ async fn chat(
     }
     // The answer is written in a task of its own, so that it is stored also when the client leaves.
     let (sender, receiver) = futures_channel::oneshot::channel();
-    let (token, trace_id, sources) =
-        (prepared.token().to_owned(), caller.trace_id.clone(), prepared.sources().to_vec());
+    let (token, trace_id) = (prepared.token().to_owned(), caller.trace_id.clone());
     context.wait_until(async move {
         if let Ok(settings) = settings.as_ref() {
             // Nobody listens any more when this fails: the client has left.
@@ -129,10 +133,10 @@ async fn chat(
     let outcome = receiver.await.map_err(|_| ApiError::new(Code::Internal, "the bot itself failed; try again"))?;
     match outcome.into_answer(token, trace_id) {
         Ok(answer) => http::json(&answer).map_err(internal),
-        // The pages were found, only the model failed: the reader gets what there is.
-        Err(error) => caller
-            .refuse_with(&error, &serde_json::json!({ "error": error, "sources": sources }).to_string())
-            .map_err(internal),
+        Err(unanswered) => {
+            let body = serde_json::to_string(&unanswered).map_err(|error| internal(error.into()))?;
+            caller.refuse_with(&unanswered.error, &body).map_err(internal)
+        }
     }
 }
 

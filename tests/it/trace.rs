@@ -1,0 +1,140 @@
+//! The way to an answer: shown to who has the key, to nobody else, and true.
+
+use docent_core::retrieve;
+use docent_core::sse::DONE;
+use docent_core::trace::{RefusedBy, Trace};
+use serde_json::{Value, json};
+
+use crate::bot::{Bot, Reply, Setup};
+
+const KEY: &str = "the key of those who may see traces";
+const QUESTION: &str = "Which header carries the trace id of a response?";
+
+fn with_key() -> Setup {
+    Setup::default().var("TRACE_KEY", KEY)
+}
+
+fn ask(bot: &Bot, body: &Value, key: &str) -> Reply {
+    bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {key}"))], Some(&body.to_string()))
+}
+
+fn trace(answer: &Value) -> Trace {
+    serde_json::from_value(answer["trace"].clone()).unwrap_or_else(|error| panic!("{error}: {answer:#}"))
+}
+
+/// The parts of a stream that was read to its end.
+fn parts(reply: &Reply) -> Vec<Value> {
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let body = reply.body.strip_suffix(std::str::from_utf8(DONE).unwrap()).expect("[DONE] at the end");
+    body.lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_trace_shows_what_was_found_and_what_of_it_the_model_was_offered() {
+    let bot = with_key().start();
+    let first = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY).json();
+    let way = trace(&first);
+    assert_eq!((way.queries.as_slice(), way.question.as_str()), (&[QUESTION.to_owned()][..], QUESTION));
+    let health = bot.get("/v1/health").json();
+    assert_eq!(
+        (json!(way.generation), json!(way.spec)),
+        (health["index"]["generation"].clone(), health["spec"].clone())
+    );
+    assert_eq!(way.refused_by, None);
+
+    let sources = first["sources"].as_array().unwrap();
+    assert_eq!(way.candidates.len(), sources.len(), "one query finds as many as may be offered");
+    for (candidate, source) in way.candidates.iter().zip(sources) {
+        assert_eq!((json!(candidate.n), json!(candidate.url)), (source["n"].clone(), source["url"].clone()));
+        assert_eq!(candidate.ranks, [candidate.n]);
+        assert!((candidate.score() - source["score"].as_f64().unwrap()).abs() < 1e-4);
+    }
+    assert!((way.evidence - way.candidates[0].score()).abs() < 1e-12, "{way:#?}");
+    assert!(way.candidates.iter().any(|candidate| candidate.text.contains("x-docent-trace-id")), "whole texts");
+    let steps = way.steps;
+    assert!(steps.embedded_ms <= steps.searched_ms && steps.searched_ms <= steps.first_word_ms, "{steps:?}");
+    assert!(0 < steps.first_word_ms && steps.first_word_ms <= steps.answered_ms, "{steps:?}");
+
+    let follow_up =
+        json!({ "message": "and in the log?", "session": first["session"], "stream": false, "trace": true });
+    let way = trace(&ask(&bot, &follow_up, KEY).json());
+    assert_eq!(way.queries, ["and in the log?".to_owned(), format!("{QUESTION}\nand in the log?")]);
+    assert!(way.candidates.len() > 6, "all that both queries found: {}", way.candidates.len());
+    assert_eq!(way.candidates.iter().filter_map(|candidate| candidate.n).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    let mut again = way.candidates.clone();
+    again.sort_by(|a, b| a.id.cmp(&b.id));
+    retrieve::fuse(&mut again, &[1.0, 1.0]);
+    assert_eq!(again, way.candidates, "a trace can be fused again");
+}
+
+#[test]
+fn a_prompt_without_room_for_all_passages_offers_fewer() {
+    let bot = with_key().var("TOP_K", "20").start();
+    let too_long = json!({ "errors": [{ "code": 5021, "message": "no" }] }).to_string();
+    bot.script(
+        &json!([{ "service": "ai", "operation": "chat", "times": 1, "respond": { "status": 413, "body": too_long } }]),
+    );
+    let answer = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY).json();
+    let way = trace(&answer);
+    assert_eq!((way.candidates.len(), answer["sources"].as_array().unwrap().len()), (20, 20));
+    assert_eq!(
+        way.candidates.iter().filter_map(|candidate| candidate.n).collect::<Vec<_>>(),
+        (1..=10).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_stream_has_its_trace_before_its_end_also_when_it_breaks_off() {
+    let bot = with_key().start();
+    let body = json!({ "message": QUESTION, "trace": true });
+    let whole = parts(&ask(&bot, &body, KEY));
+    let [.., text_end, traced, finish] = whole.as_slice() else { panic!("{whole:#?}") };
+    assert_eq!((&text_end["type"], &finish["type"]), (&json!("text-end"), &json!("finish")));
+    assert_eq!((&traced["type"], &traced["transient"]), (&json!("data-docent-trace"), &Value::Null));
+    assert_eq!(traced["data"]["question"], QUESTION);
+
+    bot.script(&json!([{ "service": "ai", "operation": "chat", "cut_after_events": 3 }]));
+    let broken = parts(&ask(&bot, &body, KEY));
+    let [.., traced, detail, error] = broken.as_slice() else { panic!("{broken:#?}") };
+    assert_eq!((&detail["type"], &error["type"]), (&json!("data-docent-error"), &json!("error")));
+    assert_eq!(traced["data"]["candidates"][0]["n"], 1, "{traced:#}");
+    let reply = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY);
+    assert_eq!((reply.status, reply.json()["trace"]["question"].as_str()), (502, Some(QUESTION)), "{}", reply.body);
+}
+
+#[test]
+fn it_says_who_refused() {
+    let bot = with_key().start();
+    let refused_by = |message: &str, filter: Value| {
+        let body = json!({ "message": message, "filter": filter, "stream": false, "trace": true });
+        let answer = ask(&bot, &body, KEY).json();
+        assert_eq!(answer["refused"], true, "{answer:#}");
+        trace(&answer).refused_by
+    };
+    assert_eq!(refused_by("Wie wird das Wetter morgen in Lissabon?", json!({})), Some(RefusedBy::Model));
+    assert_eq!(refused_by(QUESTION, json!({ "lang": "xx" })), Some(RefusedBy::Search));
+}
+
+#[test]
+fn only_who_has_the_key_sees_it() {
+    let body = json!({ "message": QUESTION, "stream": false, "trace": true });
+    let bot = with_key().start();
+    bot.cloud.clear_requests();
+    for key in ["", "wrong", &KEY[1..], &format!("{KEY}s")] {
+        let reply = ask(&bot, &body, key);
+        assert_eq!((reply.status, reply.error().as_str()), (401, "unauthorized"), "{key}");
+    }
+    assert_eq!(bot.post(&body).error(), "unauthorized", "without the header");
+    assert_eq!(bot.calls("ai.embed"), 0, "none of them cost a call");
+    let without = Bot::start();
+    assert_eq!(ask(&without, &body, KEY).error(), "unauthorized", "a bot without a key shows none");
+
+    let unasked = ask(&bot, &json!({ "message": QUESTION, "stream": false }), KEY).json();
+    assert!(unasked.get("trace").is_none(), "{unasked:#}");
+    let sdk =
+        json!({ "messages": [{ "role": "user", "parts": [{ "type": "text", "text": QUESTION }] }], "trace": true });
+    assert!(parts(&ask(&bot, &sdk, KEY)).iter().all(|part| part["type"] != "data-docent-trace"));
+}
