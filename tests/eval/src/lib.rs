@@ -9,6 +9,7 @@
 //! - [`records`]: what came back, question by question; a run is a file of them.
 //! - [`pages`]: when two addresses are the same page.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
+//! - [`statistics`]: how sure they are.
 
 pub mod cli;
 pub mod measures;
@@ -16,3 +17,4 @@ pub mod pages;
 pub mod questions;
 pub mod records;
 pub mod scores;
+pub mod statistics;
