@@ -16,11 +16,23 @@ pub struct Cli {
 
 /// What `docent-eval` can do.
 #[derive(Debug, Subcommand)]
-pub enum Action {}
+pub enum Action {
+    /// Compares two runs of the same questions: by measure, and question by question.
+    Compare(crate::compare::Compare),
+    /// Fails when the numbers of a run do not keep the bounds of a file.
+    Gate(crate::gate::Check),
+}
 
 impl Cli {
     /// Does it, says what went wrong, and gives the exit code.
     pub fn run(self) -> ExitCode {
-        match self.command {}
+        let done = match self.command {
+            Action::Compare(compare) => compare.run().map_err(|error| error.to_string()),
+            Action::Gate(check) => check.run().map_err(|error| error.to_string()),
+        };
+        done.unwrap_or_else(|error| {
+            eprintln!("docent-eval: {error}");
+            ExitCode::from(2)
+        })
     }
 }

@@ -8,13 +8,17 @@
 //! - [`questions`]: what is asked, and what a right answer has in it.
 //! - [`records`]: what came back, question by question; a run is a file of them.
 //! - [`pages`]: when two addresses are the same page.
+//! - [`compare`], [`gate`], [`report`]: what the numbers say, to people and CI.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
 //! - [`statistics`]: how sure they are.
 
 pub mod cli;
+pub mod compare;
+pub mod gate;
 pub mod measures;
 pub mod pages;
 pub mod questions;
 pub mod records;
+pub mod report;
 pub mod scores;
 pub mod statistics;
