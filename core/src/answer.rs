@@ -38,6 +38,7 @@ pub struct Prepared {
     memory: Memory,
     passages: Vec<Passage>,
     sources: Vec<Source>,
+    evidence: f64,
     trace: Option<Trace>,
 }
 
@@ -81,7 +82,7 @@ pub async fn prepare<P: Ports>(
     let lists = search(ports, settings, &live, &vectors, ask.filter, &trace_id).await?;
     let searched_ms = ports.now_ms().saturating_sub(asked_at);
     let mut candidates = retrieve::gather(lists, ask.page.as_deref());
-    retrieve::fuse(&mut candidates, &[1.0, 1.0]);
+    retrieve::fuse(&mut candidates, &[1.0, settings.context_weight]);
     let evidence = retrieve::evidence(&candidates);
     let trace = ask.trace.then(|| Trace {
         question: ask.message.clone(),
@@ -107,6 +108,7 @@ pub async fn prepare<P: Ports>(
         memory,
         sources: passages.iter().map(retrieve::source).collect(),
         passages,
+        evidence,
         trace,
     })
 }
@@ -121,7 +123,7 @@ pub async fn respond<P: Ports>(
 ) -> Outcome {
     send_opening(&prepared, reader);
     let mut draft = Draft::new(settings.max_tokens);
-    let unasked = prepared.passages.is_empty().then_some(RefusedBy::Search);
+    let unasked = prepared.refused_by(settings.refuse_below);
     let mut first_word_at = None;
     let result = if unasked.is_some() {
         draft.refuse(reader);
@@ -146,6 +148,16 @@ pub async fn respond<P: Ports>(
 }
 
 impl Prepared {
+    /// Who refuses before a model is asked. Without evidence that the documentation speaks of the
+    /// question at all, a model has nothing to answer from, and might answer all the same.
+    fn refused_by(&self, refuse_below: f64) -> Option<RefusedBy> {
+        match self.evidence {
+            _ if self.passages.is_empty() => Some(RefusedBy::Search),
+            evidence if refuse_below > 0.0 && evidence < refuse_below => Some(RefusedBy::Threshold),
+            _ => None,
+        }
+    }
+
     /// What the answer may cite, for an error that comes with the pages all the same.
     pub fn sources(&self) -> &[Source] {
         &self.sources

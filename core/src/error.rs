@@ -38,7 +38,7 @@ codes! {
     Unauthorized = "unauthorized", 401;
     /// The page's origin is not in `ALLOWED_ORIGINS`.
     OriginNotAllowed = "origin_not_allowed", 403;
-    /// No such route.
+    /// No such route, or no such answer.
     NotFound = "not_found", 404;
     /// The route exists, the method does not; `Allow` names those that do.
     MethodNotAllowed = "method_not_allowed", 405;

@@ -15,6 +15,9 @@
 //! nowhere ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
 //!
+//! What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its
+//! [`trace`].
+//!
 //! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
 //! the visitor is told.
 
@@ -45,6 +48,7 @@ pub mod answer;
 pub mod api;
 pub mod citations;
 pub mod draft;
+pub mod feedback;
 pub mod policy;
 pub mod ports;
 pub mod prompt;

@@ -5,6 +5,7 @@
 #![allow(async_fn_in_trait)] // the reason stands above: no caller needs Send
 
 use crate::embedding::IndexRecord;
+use crate::feedback::Opinion;
 use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
 use crate::vectorize::{Match, QueryOptions};
@@ -76,6 +77,12 @@ pub trait Sessions {
 
     /// Deletes all turns of a session.
     async fn forget(&self, session: &str) -> Result<(), Fault>;
+}
+
+/// Keeps what visitors think of answers.
+pub trait Opinions {
+    /// Takes the place of an earlier opinion on the same answer.
+    async fn keep(&self, opinion: &Opinion) -> Result<(), Fault>;
 }
 
 /// Time and chance, which the flow has none of.

@@ -12,6 +12,9 @@ use crate::api::Source;
 use crate::embedding::hex;
 use crate::prompt::Exchange;
 
+/// Turns of a session that are read at once at most: what fits one bulk read of KV.
+pub const MAX_TURNS: usize = 100;
+
 /// Version of [`Turn`]'s stored form.
 pub const TURN_VERSION: u32 = 1;
 

@@ -33,6 +33,8 @@ settings! {
     FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas. A request may name any of the models here.";
     GATEWAY_ID = "", "AI Gateway that calls go through; none when empty.";
     TOP_K = "6", "Passages that are searched for and put into the prompt, 1 to 20.";
+    CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
+    REFUSE_BELOW = "0", "Best cosine of question and passage below which the bot refuses without asking a model, 0 to 1; 0 for never.";
     MAX_TOKENS = "768", "Longest answer, tokens.";
     TEMPERATURE = "0.2", "0 to 5; low, since an answer should say what the passages say.";
     HISTORY_TURNS = "6", "Turns of the conversation that the model is reminded of at most; 0 for none.";
@@ -86,6 +88,10 @@ pub struct Settings {
     pub gateway: Option<String>,
     /// Passages per answer.
     pub top_k: usize,
+    /// Weight of the second query's result list in fusing; the first has 1.
+    pub context_weight: f64,
+    /// Evidence below which no model is asked; 0 for never.
+    pub refuse_below: f64,
     /// Longest answer, tokens.
     pub max_tokens: u32,
     /// Sampling temperature.
@@ -133,6 +139,8 @@ impl Settings {
             models,
             gateway: Some(read.text("GATEWAY_ID")).filter(|id| !id.is_empty()),
             top_k: read.number("TOP_K", 1, MAX_TOP_K_WITH_METADATA),
+            context_weight: read.number("CONTEXT_WEIGHT", 0.0, 10.0),
+            refuse_below: read.number("REFUSE_BELOW", 0.0, 1.0),
             max_tokens: read.number("MAX_TOKENS", 16, 8_192),
             temperature: read.number("TEMPERATURE", 0.0, 5.0),
             history_turns: read.number("HISTORY_TURNS", 0, 50),
@@ -246,6 +254,8 @@ mod tests {
             ("FALLBACK_MODELS", "gpt-4o"),
             ("TOP_K", "50"),
             ("TEMPERATURE", "warm"),
+            ("REFUSE_BELOW", "NaN"),
+            ("CONTEXT_WEIGHT", "-1"),
             ("ALLOWED_ORIGINS", "https://ok.example, www.example.com/docs"),
             ("SESSION_TTL_SECONDS", "5"),
             ("TRACE_KEY", "guess me"),
@@ -257,6 +267,8 @@ mod tests {
             "TOP_K",
             "SESSION_SECRET",
             "TEMPERATURE",
+            "REFUSE_BELOW",
+            "CONTEXT_WEIGHT",
             "www.example.com/docs",
             "SESSION_TTL_SECONDS",
             "TRACE_KEY is too short",

@@ -14,8 +14,9 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
+use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Opinions, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
@@ -136,12 +137,13 @@ impl LocalPorts {
     }
 
     /// The first row of a query.
-    async fn first(&self, database: &str, sql: &str) -> Result<Option<Value>, Fault> {
+    async fn first(&self, sql: &str, params: &[String]) -> Result<Option<Value>, Fault> {
+        let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
         let d1_fault = |error: &dyn std::fmt::Display| Fault::D1(format!("D1_ERROR: {error}"));
         let request = Request::post("/query")
             .header(HEADER, format!("d1:{database}"))
             .header(header::HOST, "d1")
-            .body(Body::from(json!({ "sql": sql, "params": [] }).to_string()))
+            .body(Body::from(json!({ "sql": sql, "params": params }).to_string()))
             .map_err(|error| d1_fault(&error))?;
         let response = self.call("D1", request).await?;
         let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| d1_fault(&error))?;
@@ -300,8 +302,7 @@ impl Content for LocalPorts {
     async fn record(&self, store: Store) -> Result<Option<IndexRecord>, Fault> {
         match store {
             Store::Database => {
-                let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
-                let row = self.first(database, LIVE_SQL).await?;
+                let row = self.first(LIVE_SQL, &[]).await?;
                 row.map(|row| serde_json::from_value(row).map_err(|error| unreadable("D1", &error))).transpose()
             }
             Store::Kv => {
@@ -354,6 +355,13 @@ impl Sessions for LocalPorts {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Opinions for LocalPorts {
+    async fn keep(&self, opinion: &Opinion) -> Result<(), Fault> {
+        let row = serde_json::to_string(opinion).map_err(|error| unreadable("D1", &error))?;
+        self.first(KEEP_SQL, &[row]).await.map(drop)
     }
 }
 

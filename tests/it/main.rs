@@ -12,6 +12,7 @@ mod conversation; // questions, follow-ups, sessions
 mod streaming; // what arrives when // other people's clients, and a browser
 
 mod bad_input; // what a visitor can send
+mod feedback; // what a visitor thinks of an answer
 mod setup; // what an operator can leave out or get wrong
 mod trace; // the way to an answer, for those who have the key
 mod trouble; // what services can do

@@ -2,7 +2,7 @@
 
 use docent_core::retrieve;
 use docent_core::sse::DONE;
-use docent_core::trace::{RefusedBy, Trace};
+use docent_core::trace::{Candidate, RefusedBy, Trace};
 use serde_json::{Value, json};
 
 use crate::bot::{Bot, Reply, Setup};
@@ -116,6 +116,51 @@ fn it_says_who_refused() {
     };
     assert_eq!(refused_by("Wie wird das Wetter morgen in Lissabon?", json!({})), Some(RefusedBy::Model));
     assert_eq!(refused_by(QUESTION, json!({ "lang": "xx" })), Some(RefusedBy::Search));
+}
+
+#[test]
+fn below_the_threshold_the_bot_refuses_without_a_model_and_shows_the_nearest_pages() {
+    let bot = with_key().start();
+    let body = |message: &str| json!({ "message": message, "stream": false, "trace": true });
+    let evidence = trace(&ask(&bot, &body(QUESTION), KEY).json()).evidence;
+    for (threshold, refused_by) in [(evidence + 1e-6, Some(RefusedBy::Threshold)), (evidence, None)] {
+        let bot = with_key().var("REFUSE_BELOW", &threshold.to_string()).start();
+        let answer = ask(&bot, &body(QUESTION), KEY).json();
+        let way = trace(&answer);
+        assert_eq!((way.evidence, way.refused_by), (evidence, refused_by), "{threshold}");
+        assert_eq!(
+            (answer["refused"] == true, bot.calls("ai.chat") == 0),
+            (refused_by.is_some(), refused_by.is_some())
+        );
+        assert_eq!(answer["sources"].as_array().unwrap().len(), 6);
+        if refused_by.is_some() {
+            assert!(answer["answer"].as_str().unwrap().starts_with("I don't know"), "{answer:#}");
+            assert_eq!((&answer["model"], &answer["cost_usd"]), (&json!(""), &json!(0.0)));
+            assert!(way.candidates.iter().all(|candidate| candidate.n.is_none()), "nothing was offered");
+            assert_eq!(way.steps.first_word_ms, 0, "and no model said a word");
+        }
+    }
+}
+
+#[test]
+fn the_question_before_counts_as_much_as_the_operator_says() {
+    let order = |weight: &str| {
+        let bot = with_key().var("CONTEXT_WEIGHT", weight).start();
+        let first = bot.ask(QUESTION, None);
+        let body =
+            json!({ "message": "How do I ingest?", "session": first["session"], "stream": false, "trace": true });
+        trace(&ask(&bot, &body, KEY).json()).candidates
+    };
+    let mut alone = order("0");
+    let ranks: Vec<_> = alone.iter().filter_map(|candidate| candidate.ranks[0]).collect();
+    assert!(ranks.is_sorted(), "weight 0: the question alone decides: {ranks:?}");
+    let ids = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.id.clone()).collect::<Vec<_>>();
+    for (weight, value) in [("1", 1.0), ("10", 10.0)] {
+        let weighted = order(weight);
+        assert_ne!(ids(&weighted), ids(&alone), "{weight} makes a difference");
+        retrieve::fuse(&mut alone, &[1.0, value]);
+        assert_eq!(ids(&alone), ids(&weighted), "what {weight} finds can be computed from the trace of another");
+    }
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use docent_core::api;
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
+use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{Content, Embed, Fault, Generate, Host, Route, Search, Sessions};
+use docent_core::ports::{Content, Embed, Fault, Generate, Host, Opinions, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::vectorize::{Match, Metadata, QueryOptions};
@@ -58,7 +59,11 @@ extern "C" {
     /// A statement of D1.
     type Statement;
     #[wasm_bindgen(method, catch)]
+    fn bind(this: &Statement, value: &str) -> Result<Statement, JsValue>;
+    #[wasm_bindgen(method, catch)]
     async fn first(this: &Statement) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    async fn run(this: &Statement) -> Result<JsValue, JsValue>;
 
     /// A match of a query.
     type Found;
@@ -128,6 +133,11 @@ impl Doors {
     /// Where conversations are kept.
     pub(crate) fn kv(&self) -> Result<&KvStore, Fault> {
         self.kv.as_ref().ok_or(Fault::NoBinding("SESSIONS"))
+    }
+
+    /// Where documentation and feedback are kept.
+    fn database(&self) -> Result<&D1, Fault> {
+        self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))
     }
 
     /// Calls a model. The raw response is asked for on every call: the binding keeps its options in
@@ -285,8 +295,7 @@ impl Content for Doors {
     async fn record(&self, store: Store) -> Result<Option<IndexRecord>, Fault> {
         let (service, text) = match store {
             Store::Database => {
-                let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
-                let row = database.prepare(LIVE_SQL).map_err(d1_fault)?.first().await.map_err(d1_fault)?;
+                let row = self.database()?.prepare(LIVE_SQL).map_err(d1_fault)?.first().await.map_err(d1_fault)?;
                 let text = JSON::stringify(&row).map_err(d1_fault)?.as_string();
                 ("D1", text.filter(|text| text != "null"))
             }
@@ -349,6 +358,14 @@ impl Sessions for Doors {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Opinions for Doors {
+    async fn keep(&self, opinion: &Opinion) -> Result<(), Fault> {
+        let row = serde_json::to_string(opinion).map_err(|error| unreadable("D1", &error.to_string()))?;
+        let statement = self.database()?.prepare(KEEP_SQL).and_then(|statement| statement.bind(&row));
+        statement.map_err(d1_fault)?.run().await.map(drop).map_err(d1_fault)
     }
 }
 

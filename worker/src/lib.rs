@@ -18,19 +18,17 @@ use docent_core::api::{Ask, Config, Health, History, MAX_MESSAGE_CHARS};
 use docent_core::draft::Unstreamed;
 use docent_core::embedding::SPEC;
 use docent_core::error::{ApiError, Code};
+use docent_core::feedback;
 use docent_core::generation;
 use docent_core::policy;
 use docent_core::ports::{Host, Sessions};
-use docent_core::session;
+use docent_core::session::{self, MAX_TURNS};
 use docent_core::settings::Settings;
 use docent_core::trace;
 use worker::{Context, Env, Method, Request, Response, event};
 
 use bindings::Doors;
 use http::{Caller, JSON};
-
-/// Turns that a reloaded page gets back at most: what fits one bulk read of KV.
-const MAX_HISTORY: usize = 100;
 
 thread_local! {
     /// Variables and secrets do not change while an isolate lives, so they are read and checked once.
@@ -67,7 +65,7 @@ async fn route(
     let session = path.strip_prefix("/v1/sessions/").filter(|token| !token.is_empty() && !token.contains('/'));
     let methods: &[Method] = match path.as_str() {
         "/" | "/widget.js" | "/v1/health" | "/v1/config" => &[Method::Get, Method::Head],
-        "/v1/chat" => &[Method::Post],
+        "/v1/chat" | "/v1/feedback" => &[Method::Post],
         _ if session.is_some() => &[Method::Get, Method::Head, Method::Delete],
         _ => return Err(ApiError::new(Code::NotFound, "there is no such route")),
     };
@@ -84,6 +82,7 @@ async fn route(
         ("/v1/health", _) => health(caller, settings, &doors).await,
         ("/v1/config", _) => config(ready(settings)?),
         ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
+        ("/v1/feedback", _) => rate(request, caller, ready(settings)?, &doors).await,
         (_, Some(token)) if request.method() == Method::Delete => forget(ready(settings)?, &doors, token).await,
         (_, Some(token)) => history(ready(settings)?, &doors, token).await,
         _ => Err(ApiError::new(Code::NotFound, "there is no such route")),
@@ -142,7 +141,7 @@ async fn chat(
 
 async fn history(settings: &Settings, doors: &Doors, token: &str) -> Result<Response, ApiError> {
     let session = open(settings, doors, token)?;
-    let turns = doors.turns(session, MAX_HISTORY).await.map_err(|fault| failed(doors, &fault))?;
+    let turns = doors.turns(session, MAX_TURNS).await.map_err(|fault| failed(doors, &fault))?;
     let history = History { session: token.to_owned(), turns: turns.into_iter().map(Into::into).collect() };
     http::json(&history).map_err(internal)
 }
@@ -150,6 +149,16 @@ async fn history(settings: &Settings, doors: &Doors, token: &str) -> Result<Resp
 async fn forget(settings: &Settings, doors: &Doors, token: &str) -> Result<Response, ApiError> {
     let session = open(settings, doors, token)?;
     doors.forget(session).await.map_err(|fault| failed(doors, &fault))?;
+    done()
+}
+
+async fn rate(mut request: Request, caller: &Caller, settings: &Settings, doors: &Doors) -> Result<Response, ApiError> {
+    let body = http::json_body(&mut request).await?;
+    feedback::keep(doors, settings, &body, &caller.trace_id).await?;
+    done()
+}
+
+fn done() -> Result<Response, ApiError> {
     Response::empty().map(|response| response.with_status(204)).map_err(internal)
 }
 
