@@ -19,6 +19,10 @@ pub struct Cli {
 pub enum Action {
     /// Compares two runs of the same questions: by measure, and question by question.
     Compare(crate::compare::Compare),
+    /// Computes the measures of a run.
+    Score(crate::scores::command::Score),
+    /// Has a model judge the answers of a run, beside the measures.
+    Judge(crate::judge::Judge),
     /// Fails when the numbers of a run do not keep the bounds of a file.
     Gate(crate::gate::Check),
 }
@@ -28,6 +32,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let done = match self.command {
             Action::Compare(compare) => compare.run().map_err(|error| error.to_string()),
+            Action::Score(score) => score.run().map_err(|error| error.to_string()),
+            Action::Judge(judge) => judge.run().map_err(|error| error.to_string()),
             Action::Gate(check) => check.run().map_err(|error| error.to_string()),
         };
         done.unwrap_or_else(|error| {

@@ -9,12 +9,14 @@
 //! - [`records`]: what came back, question by question; a run is a file of them.
 //! - [`pages`]: when two addresses are the same page.
 //! - [`compare`], [`gate`], [`report`]: what the numbers say, to people and CI.
+//! - [`judge`]: a model's opinion beside them.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
 //! - [`statistics`]: how sure they are.
 
 pub mod cli;
 pub mod compare;
 pub mod gate;
+pub mod judge;
 pub mod measures;
 pub mod pages;
 pub mod questions;

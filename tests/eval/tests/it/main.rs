@@ -1,3 +1,4 @@
 //! docent-eval, through its command.
 
 mod questions;
+mod trec_eval;
