@@ -92,9 +92,9 @@ pub enum Action {
     },
 }
 
-/// Where the index is, and how to print.
+/// Where the index is.
 #[derive(Debug, clap::Args)]
-pub struct Look {
+pub struct Deployed {
     /// Deployment file: the names of the Vectorize index INDEX, the KV namespace SESSIONS and the D1 database CONTENT stand there.
     #[arg(long, value_name = "FILE", default_value = "wrangler.toml")]
     pub config: PathBuf,
@@ -120,6 +120,13 @@ pub struct Look {
     /// [default: https://api.cloudflare.com/client/v4]
     #[arg(long, value_name = "URL", env = "DOCENT_API_BASE")]
     pub api_base: Option<String>,
+}
+
+/// Where the index is, and how to print.
+#[derive(Debug, clap::Args)]
+pub struct Look {
+    #[command(flatten)]
+    deployed: Deployed,
 
     /// Print the outcome as JSON.
     #[arg(long)]
@@ -242,7 +249,7 @@ pub struct Verify {
 }
 
 /// Reads the name of a generator.
-fn generator() -> impl TypedValueParser<Value = Generator> {
+pub fn generator() -> impl TypedValueParser<Value = Generator> {
     let names = Generator::ALL.iter().map(|generator| generator.name());
     PossibleValuesParser::new(names)
         .map(|name| Generator::ALL.iter().copied().find(|generator| generator.name() == name).unwrap_or_default())
@@ -265,11 +272,11 @@ impl Cli {
         match self.command {
             Action::Ingest(arguments) => arguments.run(),
             Action::Status(look) => {
-                let (connection, json, quiet) = (look.connection(), look.json, look.quiet);
+                let (connection, json, quiet) = (look.deployed.connection(), look.json, look.quiet);
                 outcome(connection, json, quiet, |connection, _| upkeep::status(connection), |_| 0)
             }
             Action::History(look) => {
-                let (connection, json, quiet) = (look.connection(), look.json, look.quiet);
+                let (connection, json, quiet) = (look.deployed.connection(), look.json, look.quiet);
                 outcome(connection, json, quiet, |connection, _| upkeep::history(connection).map(Lines), |_| 0)
             }
             Action::Rollback(Rollback { generation, change }) => change.run(
@@ -299,7 +306,7 @@ impl Cli {
     }
 }
 
-impl Look {
+impl Deployed {
     fn given(&self) -> GivenConnection {
         let variable = |name: &str| std::env::var(name).ok();
         GivenConnection {
@@ -314,7 +321,11 @@ impl Look {
         }
     }
 
-    fn connection(&self) -> Result<Connection, Problems> {
+    /// Checks everything, and reads the deployment file if names are to come from it.
+    ///
+    /// # Errors
+    /// Everything that is missing or wrong.
+    pub fn connection(&self) -> Result<Connection, Problems> {
         Connection::new(self.given())
     }
 }
@@ -326,7 +337,7 @@ impl Change {
         code: impl FnOnce(&T) -> u8,
     ) -> ExitCode {
         let wait = self.wait.unwrap_or_default();
-        let (connection, json, quiet) = (self.look.connection(), self.look.json, self.look.quiet);
+        let (connection, json, quiet) = (self.look.deployed.connection(), self.look.json, self.look.quiet);
         outcome(connection, json, quiet, |connection, shown| work(connection, wait, shown), code)
     }
 }
@@ -386,7 +397,7 @@ impl Ingest {
             Style::Html => UrlStyle::Html,
         });
         Given {
-            connection: self.change.look.given(),
+            connection: self.change.look.deployed.given(),
             settings: self.settings.clone(),
             paths: self.paths.clone(),
             base_url: self.base_url.clone(),

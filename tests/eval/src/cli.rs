@@ -1,9 +1,19 @@
 //! The command line of `docent-eval`.
 #![allow(clippy::doc_markdown)] // these comments are the text of --help
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::compare::Compare;
+use crate::gate::Check;
+use crate::judge::Judge;
+use crate::questions::draft::Draft;
+use crate::questions::export::Export;
+use crate::questions::import::Import;
+use crate::questions::lint::Lint;
+use crate::scores::command::Score;
 
 /// Measures how well a docent bot answers, offline or against a deployed one: the same numbers every time.
 #[derive(Debug, Parser)]
@@ -14,31 +24,49 @@ pub struct Cli {
     pub command: Action,
 }
 
-/// What `docent-eval` can do.
+/// What `docent-eval` can do, in the order one does it.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Compares two runs of the same questions: by measure, and question by question.
-    Compare(crate::compare::Compare),
-    /// Computes the measures of a run.
-    Score(crate::scores::command::Score),
-    /// Has a model judge the answers of a run, beside the measures.
-    Judge(crate::judge::Judge),
-    /// Fails when the numbers of a run do not keep the bounds of a file.
-    Gate(crate::gate::Check),
+    /// Propose questions that the documentation answers, for you to confirm.
+    Draft(Draft),
+    /// Take over questions from ragas, promptfoo, TREC, visitors' feedback or traces.
+    Import(Import),
+    /// Check a file of questions, and with --docs also that its pages and sections exist.
+    ///
+    /// Exit code 1 when it has faults.
+    Lint(Lint),
+    /// Write questions in the form of TREC, promptfoo or ragas.
+    Export(Export),
+    /// Compute the measures of a run.
+    Score(Score),
+    /// Have a model judge the answers of a run, beside the measures.
+    Judge(Judge),
+    /// Compare two runs of the same questions: by measure, and question by question.
+    Compare(Compare),
+    /// Fail when the numbers of a run do not keep the bounds of a file.
+    Gate(Check),
 }
 
 impl Cli {
     /// Does it, says what went wrong, and gives the exit code.
     pub fn run(self) -> ExitCode {
-        let done = match self.command {
-            Action::Compare(compare) => compare.run().map_err(|error| error.to_string()),
-            Action::Score(score) => score.run().map_err(|error| error.to_string()),
-            Action::Judge(judge) => judge.run().map_err(|error| error.to_string()),
-            Action::Gate(check) => check.run().map_err(|error| error.to_string()),
-        };
-        done.unwrap_or_else(|error| {
-            eprintln!("docent-eval: {error}");
-            ExitCode::from(2)
-        })
+        match &self.command {
+            Action::Draft(draft) => ended(draft.run()),
+            Action::Import(import) => ended(import.run()),
+            Action::Lint(lint) => ended(lint.run()),
+            Action::Export(export) => ended(export.run()),
+            Action::Score(score) => ended(score.run()),
+            Action::Judge(judge) => ended(judge.run()),
+            Action::Compare(compare) => ended(compare.run()),
+            Action::Gate(check) => ended(check.run()),
+        }
     }
+}
+
+/// What cannot be done at all is wrong usage or configuration.
+fn ended(outcome: Result<ExitCode, impl Display>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("docent-eval: {error}");
+        ExitCode::from(2)
+    })
 }

@@ -5,9 +5,15 @@
 //!
 //! A file of them is read by [`read()`], whatever form it has; [`finding`] is how its mistakes are told.
 
+pub mod docs;
+pub mod draft;
+pub mod export;
 pub mod finding;
+pub mod import;
+pub mod lint;
 mod read;
 pub mod trec;
+mod write;
 
 use std::collections::BTreeMap;
 
