@@ -36,11 +36,10 @@ impl Embedder {
     /// One vector a text, in order; each of length 1 and with the dimensions of the spec.
     pub(crate) fn embed(&self, texts: &[String], pooling: &str) -> Result<Vec<Vec<f32>>, String> {
         match self {
-            Self::Lexical => {
-                // Pooling is a matter of models.
-                let _ = pooling;
-                Ok(texts.iter().map(|text| lexical::embed(text)).collect())
+            Self::Lexical if pooling == "mean" => {
+                Ok(texts.iter().map(|text| lexical::elsewhere(lexical::embed(text))).collect())
             }
+            Self::Lexical => Ok(texts.iter().map(|text| lexical::embed(text)).collect()),
             #[cfg(feature = "bert")]
             Self::Bert(bert) => bert.embed(texts, pooling),
         }

@@ -19,7 +19,8 @@ use docent_core::chunk::TRAIL_SEPARATOR;
 use docent_core::embedding::SPEC;
 use docent_core::tokens;
 
-/// To be raised whenever the same text would get another vector.
+/// To be raised whenever the same text would get another vector by the pooling of the spec; no other is
+/// ever kept.
 pub(crate) const VERSION: u32 = 1;
 /// Components that each feature is spread over, so that no single collision hides it.
 const SPREAD: usize = 4;
@@ -72,6 +73,14 @@ pub(crate) fn embed(text: &str) -> Vec<f32> {
             *component /= norm;
         }
     }
+    vector
+}
+
+/// The vector in another space: what pooling `mean` gives, where `cls` gives the vector itself. Words have
+/// no pooling, but a model's vectors of both cannot be compared, and who mixes them should notice on a
+/// laptop. Turning the components moves all vectors alike, so that among themselves nothing changes.
+pub(crate) fn elsewhere(mut vector: Vec<f32>) -> Vec<f32> {
+    vector.rotate_right(SPEC.dimensions / 3);
     vector
 }
 

@@ -109,6 +109,25 @@ fn embeddings_keep_the_model_s_limits() {
 }
 
 #[test]
+fn vectors_of_another_pooling_are_of_another_space() {
+    let api = Api::start();
+    let texts = ["Install docent\n\nRun make run to install it.", "how do I install docent?", "weather in Lisbon"];
+    let embed = |pooling: Option<&str>| -> Vec<Vec<f64>> {
+        let answer = api.post(EMBED, json!({ "text": texts, "pooling": pooling })).result();
+        serde_json::from_value(answer["data"].clone()).unwrap()
+    };
+    let cosine = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    let (cls, mean) = (embed(Some("cls")), embed(None));
+    assert_eq!(mean, embed(Some("mean")), "no pooling is mean");
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        let difference = cosine(&cls[a], &cls[b]) - cosine(&mean[a], &mean[b]);
+        assert!(difference.abs() < 1e-9, "among themselves they are as far apart: {difference}");
+    }
+    assert!(cosine(&cls[0], &cls[1]) > 0.2, "{}", cosine(&cls[0], &cls[1]));
+    assert!(cosine(&cls[0], &mean[1]).abs() < 0.1 && cosine(&cls[1], &mean[1]).abs() < 0.1, "mixed, they say nothing");
+}
+
+#[test]
 fn chat_answers_in_the_shape_of_its_model_and_streams_without_envelope() {
     let api = Api::start();
     let chat = |stream| json!({ "messages": [{ "role": "user", "content": "hello" }], "stream": stream });
