@@ -37,6 +37,8 @@ pub enum Action {
     Lint(Lint),
     /// Write questions in the form of TREC, promptfoo or ragas.
     Export(Export),
+    /// Ask a bot the questions, and keep what comes back.
+    Run(crate::run::Args),
     /// Compute the measures of a run.
     Score(Score),
     /// Have a model judge the answers of a run, beside the measures.
@@ -55,6 +57,7 @@ impl Cli {
             Action::Import(import) => ended(import.run()),
             Action::Lint(lint) => ended(lint.run()),
             Action::Export(export) => ended(export.run()),
+            Action::Run(run) => run.run().unwrap_or_else(|error| failed(&error, error.exit_code())),
             Action::Score(score) => ended(score.run()),
             Action::Judge(judge) => ended(judge.run()),
             Action::Compare(compare) => ended(compare.run()),
@@ -65,8 +68,10 @@ impl Cli {
 
 /// What cannot be done at all is wrong usage or configuration.
 fn ended(outcome: Result<ExitCode, impl Display>) -> ExitCode {
-    outcome.unwrap_or_else(|error| {
-        eprintln!("docent-eval: {error}");
-        ExitCode::from(2)
-    })
+    outcome.unwrap_or_else(|error| failed(&error, 2))
+}
+
+fn failed(error: &impl Display, code: u8) -> ExitCode {
+    eprintln!("docent-eval: {error}");
+    ExitCode::from(code)
 }

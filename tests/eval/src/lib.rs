@@ -7,20 +7,24 @@
 //! ```
 //! - [`questions`]: what is asked, and what a right answer has in it.
 //! - [`records`]: what came back, question by question; a run is a file of them.
+//! - [`run`]: asks a [`bot`], deployed or [`local`], and keeps what comes.
 //! - [`pages`]: when two addresses are the same page.
 //! - [`compare`], [`gate`], [`report`]: what the numbers say, to people and CI.
 //! - [`judge`]: a model's opinion beside them.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
 //! - [`statistics`]: how sure they are.
 
+pub mod bot;
 pub mod cli;
 pub mod compare;
 pub mod gate;
 pub mod judge;
+pub mod local;
 pub mod measures;
 pub mod pages;
 pub mod questions;
 pub mod records;
 pub mod report;
+pub mod run;
 pub mod scores;
 pub mod statistics;

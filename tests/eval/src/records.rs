@@ -5,7 +5,9 @@
 //! [`docent_core::trace::Steps`]. Ids that are drawn anew each time are not recorded.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use docent_core::trace::Trace;
 use docent_core::workers_ai::Usage;
@@ -69,6 +71,105 @@ impl Run {
         let record = |(line, text)| serde_json::from_str(text).map_err(|error| refuse(line, error.to_string()));
         let records = lines.map(record).collect::<Result<_, _>>()?;
         Ok(Self { header, records })
+    }
+}
+
+/// A run's file while it is written. A kill at any moment leaves a file that [`Run::read`] reads and
+/// that can be gone on with.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why a run cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The file itself.
+    #[error("cannot write the run {path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Two programs would mix their records.
+    #[error("another docent-eval is writing {0}; wait until it is done, or name another file with --out")]
+    InUse(String),
+}
+
+impl Writer {
+    /// Begins a file with what is already known; what was in it goes.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn begin(path: &Path, run: &Run) -> Result<Self, WriteError> {
+        let failed = |source| WriteError::File { path: path.display().to_string(), source };
+        let lock = |file: &File| match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(WriteError::InUse(path.display().to_string())),
+            // A file system without locks is written without them.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        };
+        if let Ok(before) = File::open(path) {
+            lock(&before)?;
+        }
+        run.write(path).map_err(failed)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+        lock(&file)?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Adds a record; it is with the system when this returns.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn add(&mut self, record: &Record) -> Result<(), WriteError> {
+        let written = line(record).and_then(|line| self.file.write_all(line.as_bytes()));
+        written.map_err(|source| WriteError::File { path: self.path.display().to_string(), source })
+    }
+
+    /// Replaces what was added by the run in its order.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn end(self, run: &Run) -> Result<(), WriteError> {
+        run.write(&self.path).map_err(|source| WriteError::File { path: self.path.display().to_string(), source })
+    }
+}
+
+impl Run {
+    /// Writes it whole: a reader sees the file as it was before, or as it is now.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let mut text = line(&self.header)?;
+        for record in &self.records {
+            text.push_str(&line(record)?);
+        }
+        std::fs::write(&part, text)?;
+        std::fs::rename(&part, path)
+    }
+}
+
+fn line(value: &impl Serialize) -> std::io::Result<String> {
+    Ok(serde_json::to_string(value)? + "\n")
+}
+
+impl Header {
+    /// What keeps a run under `self` from being gone on with under `other`, in words. When it began and
+    /// what it is called do not matter.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let fields = |header: &Self| match serde_json::to_value(header) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let (here, there) = (fields(self), fields(other));
+        let counts = |name: &str| name != "started_at" && name != "label";
+        let differs = here.iter().filter(|(name, value)| counts(name) && there.get(*name) != Some(value));
+        differs.map(|(name, value)| format!("{name} was {value} and is {}", there.get(name).unwrap_or_default())).collect()
     }
 }
 
@@ -165,7 +266,8 @@ pub struct Found {
     pub title: String,
     /// Heading trail.
     pub heading: String,
-    /// What it was ranked by: descending, and equal only for what is really equal.
+    /// What it was ranked by: descending, and equal only for what is really equal. A bot's own ranking
+    /// has one over the rank here, since what is behind it (cosine, fusion) is not of one scale.
     pub score: f64,
     /// Number it was offered to the model under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
