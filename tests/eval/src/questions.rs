@@ -28,7 +28,7 @@ pub use read::{QuestionSet, QuestionsError, read, read_judged};
 pub struct Question {
     /// Names it in tables and files: no blanks, one question each. Where a file gives none, reading it
     /// makes one from the text.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// What is asked.
     pub question: String,

@@ -71,8 +71,8 @@ impl Docs {
             Outcome::Skipped(_) => {}
         });
         if docs.pages.is_empty() {
-            let reasons = docs.failed.iter().map(|reason| format!("\n  {reason}")).collect::<String>();
-            return Err(format!("no documentation could be read in {}{reasons}", folder.display()));
+            let reasons = docs.failed.join("; ");
+            return Err(format!("no documentation could be read in {}; {reasons}", folder.display()));
         }
         Ok(docs)
     }

@@ -3,6 +3,7 @@
 //! Headings are what authors think that readers look for: a question stands there as it is, a task
 //! becomes "How do I …?", and a term that its section explains becomes "What is …?". Most headings are
 //! neither ("Options", "Overview") and give nothing: ten good drafts are worth more than a hundred.
+#![allow(clippy::doc_markdown)] // the documentation of arguments is what --help prints, as it is
 
 mod wording;
 

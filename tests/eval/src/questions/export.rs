@@ -1,4 +1,5 @@
 //! `docent-eval export`: questions in the form of other programs. Drafts stay behind.
+#![allow(clippy::doc_markdown)] // the documentation of arguments is what --help prints, as it is
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,6 @@ fn promptfoo(set: &QuestionSet) -> Result<String, String> {
 }
 
 fn promptfoo_test(question: &Question) -> Value {
-    // In a variable promptfoo fills in what stands in double braces; raw text it leaves as it is.
     let must = question.answer.must.iter().map(|fact| match fact {
         Fact::Text(text) => json!({ "type": "icontains", "value": text }),
         Fact::AnyOf(ways) => json!({ "type": "icontains-any", "value": ways }),

@@ -2,6 +2,7 @@
 //!
 //! What is imported was written by strangers. Its text is cut to what the API takes and loses its
 //! control characters, and what visitors asked is a draft until a person has looked at it.
+#![allow(clippy::doc_markdown)] // the documentation of arguments is what --help prints, as it is
 
 mod feedback;
 mod promptfoo;

@@ -183,7 +183,8 @@ pub(super) fn slug(question: &str) -> String {
 fn hash(questions: &[Question]) -> String {
     let asked: Vec<_> = questions.iter().filter(|question| !question.draft).collect();
     let digest = Sha256::digest(serde_json::to_vec(&asked).unwrap_or_default());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let first = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{first:016x}")
 }
 
 fn json_lines(text: &str, file: &mut Lines) -> Read {
@@ -247,13 +248,11 @@ fn listed(value: Value, read: &mut Read, file: &mut Lines) -> Option<Vec<Value>>
         let _ = key.serialize(&mut yaml_serde::Serializer::new(&mut name));
         file.fault(None, format!("{} is no field of it; {FORM}", String::from_utf8_lossy(&name).trim()));
     }
-    match items {
-        Some(Value::Sequence(items)) => Some(items),
-        _ => {
-            file.fault(None, FORM);
-            None
-        }
+    if let Some(Value::Sequence(items)) = items {
+        return Some(items);
     }
+    file.fault(None, FORM);
+    None
 }
 
 /// Says where in a question it goes wrong, by reading its lines once more for themselves.

@@ -283,9 +283,9 @@ fn asked(heading: &str, words: &[&str], plain: &[String]) -> Option<Proposed> {
     if first == "how" && second == "to" && !rest.is_empty() {
         return Some(proposed(format!("How do I {}?", spoken(words.iter().skip(2))), "draft-heading"));
     }
-    // "What happens when a build fails" is a question, "Is deprecated" is not.
-    let asks = ["how", "what", "when", "where", "which", "why"].contains(&first.as_str());
-    (asks && words.len() >= 4).then(|| proposed(format!("{heading}?"), "draft-heading"))
+    // "What happens when a build fails" is a question; "How it works" and "What is read" are none.
+    let asks = ["what", "which"].contains(&first.as_str()) && !["is", "are", "cannot"].contains(&second.as_str());
+    (asks && words.len() >= 5).then(|| proposed(format!("{heading}?"), "draft-heading"))
 }
 
 /// "Install the plugin", "Installing plugins".
@@ -323,7 +323,10 @@ fn definition(plain: &[String], text: &str) -> Option<Proposed> {
         return None;
     }
     let articled = unarticled.len() < spelled.len();
-    let subject = if articled { lower_first(&subject.join(" ")) } else { subject.join(" ") };
+    let subject = subject.join(" ");
+    // A capital at the beginning of a sentence says nothing about the word.
+    let lower = lower_first(&subject);
+    let subject = if articled || text.contains(&format!(" {lower} ")) { lower } else { subject };
     Some(proposed(format!("What {} {subject}?", rest.first()?), "draft-heading"))
 }
 
@@ -397,6 +400,12 @@ mod tests {
             ("Set this up", "", None),
             ("Why?", "", None),
             ("What is read", "", None),
+            ("Why examples are important", "", None),
+            (
+                "Resolution",
+                "Resolution is the process of picking. In resolution a solver picks.",
+                Some("What is resolution?"),
+            ),
             ("Install on Linux", "", None),
             ("Overview", "This page is an overview.", None),
         ];

@@ -70,7 +70,7 @@ impl<T: Clone + serde::de::DeserializeOwned> List<T> {
     }
 }
 
-/// SQLite has no booleans.
+/// `SQLite` has no booleans.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "0, 1, true or false")]
 enum Flag {
@@ -181,10 +181,12 @@ impl Said {
             .chain(self.reasons.iter().map(|(name, count)| (name.as_str(), *count)));
         let counts: Vec<String> =
             counts.filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
-        let comments = self.comments.iter().map(|comment| format!("; {comment:?}")).collect::<String>();
+
         self.question.refuse = self.refused > 0 && self.question.pages.is_empty() && self.down == 0;
         self.question.tags = vec!["feedback".to_owned()];
-        self.question.source = Some(format!("feedback: {}{comments}", counts.join(", ")));
+        let comments = self.comments.iter().map(|comment| format!("{comment:?}"));
+        let said: Vec<String> = std::iter::once(counts.join(", ")).chain(comments).collect();
+        self.question.source = Some(format!("feedback: {}", said.join("; ")));
         self.question.draft = true;
         self.question
     }

@@ -47,21 +47,21 @@ pub(super) fn import(text: &str, imported: &mut Imported) -> Result<(), String> 
         },
         _ => return Err(": is neither a configuration of promptfoo nor a list of its tests".to_owned()),
     };
-    for (number, test) in (1..).zip(tests) {
-        let test: Test = yaml_serde::from_value(test).map_err(|error| format!(": test {number}: {error}"))?;
-        imported_test(test, imported);
+    for (number, entry) in (1..).zip(tests) {
+        let case = yaml_serde::from_value(entry).map_err(|error| format!(": test {number}: {error}"))?;
+        case_of(case, imported);
     }
     Ok(())
 }
 
-fn imported_test(test: Test, imported: &mut Imported) {
-    let text = VARIABLES.iter().find_map(|name| test.vars.get(*name).and_then(Value::as_str));
+fn case_of(case: Test, imported: &mut Imported) {
+    let text = VARIABLES.iter().find_map(|name| case.vars.get(*name).and_then(Value::as_str));
     let Some(text) = text else {
         return imported.lost("tests without a variable question, query, prompt or message");
     };
-    let mut question = test.metadata.docent.unwrap_or_default();
+    let mut question = case.metadata.docent.unwrap_or_default();
     text.clone_into(&mut question.question);
-    for Assertion { kind, value } in test.assertions {
+    for Assertion { kind, value } in case.assertions {
         let texts: Vec<String> =
             texts(&kind, &value).iter().map(|text| cleaned(text)).filter(|text| !text.is_empty()).collect();
         let answer = &mut question.answer;
