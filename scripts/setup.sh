@@ -14,7 +14,7 @@ main() {
   case ${1:-run} in
     run) steps="compiler wasm_toolchain node_tools worker_tools" ;;
     lint) steps="compiler wasm_toolchain linters" ;;
-    test) steps="compiler wasm_toolchain linters node_tools worker_tools browser" ;;
+    test) steps="compiler wasm_toolchain linters node_tools worker_tools browser python_peers" ;;
     *) die "unknown purpose '$1': use run, lint or test" ;;
   esac
   mkdir -p "$tools"
@@ -78,6 +78,19 @@ ensure_browser() {
     command -v $name >/dev/null && return
   done
   install_packages "a browser for the tests of the widget" chromium
+}
+
+# Programs that read the files of docent-eval, in tests. The stamp lies inside, so that it goes with it.
+ensure_python_peers() {
+  local folder=$tools/python wanted="ir-measures==0.4.3"
+  [ -e "$folder/installed" ] && [ "$(cat "$folder/installed")" = "$wanted" ] && return
+  command -v python3 >/dev/null && python3 -c 'import ensurepip' 2>/dev/null ||
+    install_packages "Python, for programs that read docent-eval's files" python3 python3-venv
+  say "installing $wanted into $folder"
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check "$wanted"
+  printf '%s\n' "$wanted" >"$folder/installed"
 }
 
 main "$@"

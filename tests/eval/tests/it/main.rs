@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 // a test fails by panicking
 
+mod answers;
+mod ir_measures;
+mod judge;
 mod questions;
+mod statistics;
 mod trec_eval;
