@@ -1,13 +1,11 @@
 //! The page: what was measured, the numbers with plots, and every question. It stands alone in its
 //! file and needs neither network nor scripts.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use super::page::page;
 use super::plots::{Axes, Caption, Line, Row, bars, chart, histogram, legend, whiskers};
-use super::text::{Table, line, number, short};
+use super::text::{Table, line, number};
 use super::{Reported, estimate, headlines, labels, numbers, questions};
 use crate::compare::show::{footnote, lines, notices, table, title, verdict};
 use crate::compare::{Change, Comparison, Outcome};

@@ -37,8 +37,8 @@ struct Asked<'a> {
 /// All questions.
 pub fn section(reported: &[Reported]) -> Markup {
     let asked = asked(reported);
-    let groups = Verdict::ALL.map(|verdict| (verdict, asked.iter().filter(|it| it.verdict == verdict).collect()));
-    let groups: Vec<(Verdict, Vec<&Asked>)> = groups.into_iter().filter(|(_, group)| !group.is_empty()).collect();
+    let group = |verdict| (verdict, asked.iter().filter(|it| it.verdict == verdict).collect::<Vec<_>>());
+    let groups: Vec<_> = Verdict::ALL.into_iter().map(group).filter(|(_, group)| !group.is_empty()).collect();
     let labels = labels(reported);
     let mut room = (IN_FULL, CHARACTERS);
     html! {
@@ -80,7 +80,7 @@ fn asked(reported: &[Reported]) -> Vec<Asked<'_>> {
 fn list(group: &[&Asked], labels: &[String], reported: &[Reported], room: &mut (usize, usize)) -> Markup {
     let (mut in_full, mut in_short) = (Vec::new(), Vec::new());
     for asked in group {
-        if *room == (0, 0) || room.0 == 0 {
+        if room.0 == 0 {
             in_short.push(*asked);
             continue;
         }
