@@ -14,10 +14,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::measures::ranking::page_ranking;
-use crate::measures::support::sentences;
 use crate::measures::{self, Better, Over, Unit, answers};
 use crate::questions::{Fact, Question};
-use crate::records::{Found, Header, Record, Run, RunError};
+use crate::records::{Header, Record, Run, RunError};
 use crate::scores::{Estimate, QuestionScores, ScoreOptions, Scores, score};
 use crate::statistics::{Resampling, Statistic, intervals, paired_p};
 
@@ -481,7 +480,7 @@ impl Change {
     ) -> Self {
         let question = &before.question;
         let (pages_before, pages_after) = (pages(before), pages(after));
-        let (cited_before, cited_after) = (cited(before), cited(after));
+        let (cited_before, cited_after) = (answers::cited(before), answers::cited(after));
         let said = |record: &Record, facts: &[Fact]| -> BTreeSet<String> {
             facts.iter().filter(|fact| says(record, fact)).map(written).collect()
         };
@@ -532,17 +531,9 @@ fn only_first(pages: &[Page], others: &[Page]) -> Vec<Page> {
     only
 }
 
-/// The sections that the answer cites.
-pub fn cited(record: &Record) -> BTreeSet<String> {
-    let sentences = record.answer.as_ref().map(|answer| sentences(&answer.text)).unwrap_or_default();
-    let numbers: BTreeSet<u32> = sentences.into_iter().flat_map(|sentence| sentence.citations).collect();
-    let is_cited = |found: &&Found| found.n.is_some_and(|n| numbers.contains(&n));
-    record.ranking.iter().filter(is_cited).map(|found| found.passage.clone()).collect()
-}
-
 /// Whether the answer has a fact. A refusal has none.
 pub fn says(record: &Record, fact: &Fact) -> bool {
-    record.answer.as_ref().is_some_and(|answer| !answer.refused && answers::is_in(fact, &answer.text))
+    record.answer.as_ref().is_some_and(|answer| !answer.refused && answers::says(&answer.text, fact))
 }
 
 /// A fact as people write it: the ways to say it, with `or`.

@@ -41,7 +41,8 @@ pub fn report(reported: &[Reported]) -> String {
         times_section(reported, &labels),
         Some(questions::section(reported)),
     ];
-    let sections: Vec<_> = SECTIONS.into_iter().zip(bodies).filter_map(|(section, body)| Some((section, body?))).collect();
+    let sections: Vec<_> =
+        SECTIONS.into_iter().zip(bodies).filter_map(|(section, body)| Some((section, body?))).collect();
     let headings: Vec<(&str, &str)> = sections.iter().map(|(section, _)| *section).collect();
     let body = html! { @for ((id, heading), body) in &sections { section aria-labelledby=(id) { h2 id=(id) { (heading) } (body) } } };
     page(&title, &headings, body)
@@ -67,7 +68,8 @@ pub fn about(it: &Reported) -> Vec<(&'static str, String)> {
     let header = &it.run.header;
     let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { line(text) };
     let settings: Vec<String> = header.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let asked = format!("{} × {}, hash {}", it.scores.questions.len(), header.repeats.max(1), or(&header.questions, "unknown"));
+    let asked =
+        format!("{} × {}, hash {}", it.scores.questions.len(), header.repeats.max(1), or(&header.questions, "unknown"));
     let kind = if header.kind == Kind::Retrieval { "search alone" } else { "answers" };
     vec![
         ("Asked for", kind.to_owned()),
@@ -186,7 +188,8 @@ const CLASSES: usize = 10;
 
 fn distributions_section(reported: &[Reported], labels: &[String]) -> Section {
     let measures = on_axis(reported).into_iter().enumerate();
-    let plots: Vec<Markup> = measures.filter_map(|(place, name)| distribution(place, &name, reported, labels)).collect();
+    let plots: Vec<Markup> =
+        measures.filter_map(|(place, name)| distribution(place, &name, reported, labels)).collect();
     (!plots.is_empty()).then(|| html! { div.plots { @for plot in plots { (plot) } } })
 }
 
@@ -203,12 +206,18 @@ fn distribution(place: usize, measure: &str, reported: &[Reported], labels: &[St
     #[allow(clippy::cast_precision_loss)] // ten
     let begin = |class: usize| low + (1.0 - low) * class as f64 / CLASSES as f64;
     let classes = (0..CLASSES).map(|class| {
-        let label = if class + 1 == CLASSES { format!("{:.1}–1", begin(class)) } else { format!("{:.1}", begin(class)) };
+        let label =
+            if class + 1 == CLASSES { format!("{:.1}–1", begin(class)) } else { format!("{:.1}", begin(class)) };
         (label, values.iter().map(|values| count(class, values)).collect())
     });
     let classes: Vec<(String, Vec<usize>)> = classes.collect();
     let caption = caption(&format!("p-dist{place}"), measure, classes_in_words(&classes, labels));
-    Some(figure(&caption, labels, histogram(&caption, &classes), "Questions by their number; a class is named by its lower end."))
+    Some(figure(
+        &caption,
+        labels,
+        histogram(&caption, &classes),
+        "Questions by their number; a class is named by its lower end.",
+    ))
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // ten classes
@@ -242,7 +251,8 @@ fn ranks_section(reported: &[Reported], labels: &[String]) -> Section {
     if ranks.iter().all(Vec::is_empty) {
         return None;
     }
-    let class = |rank: Option<usize>| rank.map_or(RANKS.len(), |rank| RANKS.iter().take_while(|(end, _)| rank > *end).count());
+    let class =
+        |rank: Option<usize>| rank.map_or(RANKS.len(), |rank| RANKS.iter().take_while(|(end, _)| rank > *end).count());
     let names = RANKS.iter().map(|(_, name)| *name).chain(["none"]);
     let classes = names.enumerate().map(|(place, name)| {
         let count = |ranks: &Vec<Option<usize>>| ranks.iter().filter(|rank| class(**rank) == place).count();
@@ -250,7 +260,12 @@ fn ranks_section(reported: &[Reported], labels: &[String]) -> Section {
     });
     let classes: Vec<(String, Vec<usize>)> = classes.collect();
     let caption = caption("p-ranks", "Where the first right page stands", classes_in_words(&classes, labels));
-    Some(figure(&caption, labels, histogram(&caption, &classes), "Questions whose right pages are known; \"none\": it was not found."))
+    Some(figure(
+        &caption,
+        labels,
+        histogram(&caption, &classes),
+        "Questions whose right pages are known; \"none\": it was not found.",
+    ))
 }
 
 /// Evidence of what is to be answered, and of what is to be refused.
@@ -285,12 +300,27 @@ fn roc_plot(reported: &[Reported], all: &[(Vec<f64>, Vec<f64>)], labels: &[Strin
     let share = |it: &Reported, measure| estimate(&it.scores.all, measure).map(|it| it.value);
     let stood = |(run, it)| Some((run, 1.0 - share(it, "refusal:recall")?, 1.0 - share(it, "refusal:false")?));
     let points: Vec<(usize, f64, f64)> = reported.iter().enumerate().filter_map(stood).collect();
-    let areas = reported.iter().zip(labels).filter_map(|(it, label)| Some(format!("{label}: area {:.3}", share(it, "refusal:AUROC")?)));
-    let stood = points.iter().map(|(_, x, y)| format!("the bot answered {:.0} % of what is to be refused and {:.0} % of the rest", x * 100.0, y * 100.0));
+    let areas = reported
+        .iter()
+        .zip(labels)
+        .filter_map(|(it, label)| Some(format!("{label}: area {:.3}", share(it, "refusal:AUROC")?)));
+    let stood = points.iter().map(|(_, x, y)| {
+        format!("the bot answered {:.0} % of what is to be refused and {:.0} % of the rest", x * 100.0, y * 100.0)
+    });
     let description = areas.chain(stood).collect::<Vec<_>>().join("; ");
     let caption = caption("p-roc", "Telling what can be answered (ROC)", description.clone());
-    let axes = Axes { x: "answered of what is to be refused".to_owned(), y: "answered of the rest".to_owned(), right: 1.0, end: "1".to_owned() };
-    figure(&caption, labels, chart(&caption, &axes, &lines, &points, None), &format!("The curve: all thresholds. The sign: what the bot did. {description}."))
+    let axes = Axes {
+        x: "answered of what is to be refused".to_owned(),
+        y: "answered of the rest".to_owned(),
+        right: 1.0,
+        end: "1".to_owned(),
+    };
+    figure(
+        &caption,
+        labels,
+        chart(&caption, &axes, &lines, &points, None),
+        &format!("The curve: all thresholds. The sign: what the bot did. {description}."),
+    )
 }
 
 fn refused_plot(all: &[(Vec<f64>, Vec<f64>)], largest: f64, chosen: Option<f64>, labels: &[String]) -> Markup {
@@ -304,11 +334,20 @@ fn refused_plot(all: &[(Vec<f64>, Vec<f64>)], largest: f64, chosen: Option<f64>,
     let shares = all.iter().zip(labels).filter_map(|((answer, refuse), label)| {
         let chosen = chosen?;
         let percent = |values: &[f64]| 100.0 * share_below(values, chosen);
-        Some(format!("{label}: at {chosen}, {:.0} % of what is to be refused and {:.0} % of the rest", percent(refuse), percent(answer)))
+        Some(format!(
+            "{label}: at {chosen}, {:.0} % of what is to be refused and {:.0} % of the rest",
+            percent(refuse),
+            percent(answer)
+        ))
     });
     let description = format!("{note} {}", shares.collect::<Vec<_>>().join("; "));
     let caption = caption("p-refused", "Refused share against the threshold", description);
-    let axes = Axes { x: "threshold (evidence)".to_owned(), y: "refused share".to_owned(), right: largest, end: format!("{largest:.2}") };
+    let axes = Axes {
+        x: "threshold (evidence)".to_owned(),
+        y: "refused share".to_owned(),
+        right: largest,
+        end: format!("{largest:.2}"),
+    };
     figure(&caption, labels, chart(&caption, &axes, &lines, &[], chosen), &note)
 }
 
@@ -343,7 +382,8 @@ fn thin(values: &[f64]) -> Vec<f64> {
 }
 
 fn times_section(reported: &[Reported], labels: &[String]) -> Section {
-    let of = |it: &Reported, ms: fn(&Record) -> Option<f64>| -> Vec<f64> { it.run.records.iter().filter_map(ms).collect() };
+    let of =
+        |it: &Reported, ms: fn(&Record) -> Option<f64>| -> Vec<f64> { it.run.records.iter().filter_map(ms).collect() };
     let first = |it: &Reported| of(it, |record| record.times.first_token_ms);
     let last = |it: &Reported| of(it, |record| record.times.last_ms);
     let all: Vec<(Vec<f64>, Vec<f64>)> = reported.iter().map(|it| (first(it), last(it))).collect();
@@ -358,12 +398,19 @@ fn times_section(reported: &[Reported], labels: &[String]) -> Section {
     let lines: Vec<Line> = lines.collect();
     let names = ["first-token:median", "first-token:p95", "last:median", "last:p95"];
     let said = reported.iter().zip(labels).map(|(it, label)| {
-        let numbers = names.iter().filter_map(|name| Some(format!("{name} {}", number(name, estimate(&it.scores.all, name)?.value))));
+        let numbers = names
+            .iter()
+            .filter_map(|name| Some(format!("{name} {}", number(name, estimate(&it.scores.all, name)?.value))));
         format!("{label}: {}", numbers.collect::<Vec<_>>().join(", "))
     });
     let said = said.collect::<Vec<_>>().join("; ");
     let caption = caption("p-times", "How long answers took", said.clone());
-    let axes = Axes { x: "milliseconds".to_owned(), y: "share of answers".to_owned(), right: largest, end: format!("{largest:.0}") };
+    let axes = Axes {
+        x: "milliseconds".to_owned(),
+        y: "share of answers".to_owned(),
+        right: largest,
+        end: format!("{largest:.0}"),
+    };
     let note = format!("Dashed: until the first word. Whole line: until the end. {said}.");
     Some(figure(&caption, labels, chart(&caption, &axes, &lines, &[], None), &note))
 }

@@ -11,7 +11,7 @@ use crate::records::Record;
 ///
 /// # Errors
 /// When it cannot be written as XML.
-pub fn cases(reported: &[Reported]) -> Result<String, SerializeError> {
+pub(super) fn cases(reported: &[Reported]) -> Result<String, SerializeError> {
     let mut report = Report::new("docent-eval");
     for (it, label) in reported.iter().zip(labels(reported)) {
         let mut suite = TestSuite::new(label.clone());

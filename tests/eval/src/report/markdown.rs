@@ -13,7 +13,7 @@ const LISTED: usize = 15;
 const WORDS: usize = 120;
 
 /// The summary of all runs.
-pub fn summary(reported: &[Reported]) -> String {
+pub(super) fn summary(reported: &[Reported]) -> String {
     let mut out = String::new();
     for (it, label) in reported.iter().zip(labels(reported)) {
         let _ = writeln!(out, "## {}\n", escape(&label));
@@ -35,7 +35,9 @@ fn counts(it: &Reported) -> String {
     for record in &it.run.records {
         *counts.entry(Verdict::of(record)).or_default() += 1;
     }
-    let counts = counts.iter().map(|(verdict, count)| format!("{} {count} {}", verdict.sign(), verdict.heading().to_lowercase()));
+    let counts = counts
+        .iter()
+        .map(|(verdict, count)| format!("{} {count} {}", verdict.sign(), verdict.heading().to_lowercase()));
     format!("{}\n", counts.collect::<Vec<_>>().join(" · "))
 }
 
@@ -74,7 +76,11 @@ fn wrong(it: &Reported) -> String {
         for record in records.iter().take(LISTED) {
             let answer = record.answer.as_ref().map_or("", |answer| answer.text.as_str());
             let said = record.error.as_ref().map_or(answer, |error| error.message.as_str());
-            table.rows.push(vec![record.question.id.clone(), short(&record.question.question, WORDS), short(said, WORDS)]);
+            table.rows.push(vec![
+                record.question.id.clone(),
+                short(&record.question.question, WORDS),
+                short(said, WORDS),
+            ]);
         }
         out += &table.markdown();
         if records.len() > LISTED {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 const STYLE: &str = include_str!("page.css");
 
 /// A page with a title, its sections (id and heading, for the list at the top), and what is in it.
-pub fn page(title: &str, sections: &[(&str, &str)], body: Markup) -> String {
+pub(super) fn page(title: &str, sections: &[(&str, &str)], body: Markup) -> String {
     let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'");
     let page = html! {
@@ -35,7 +35,7 @@ pub fn page(title: &str, sections: &[(&str, &str)], body: Markup) -> String {
 }
 
 /// A link, where it is one: an address in a record may be anything.
-pub fn link(url: &str, text: &str) -> Markup {
+pub(super) fn link(url: &str, text: &str) -> Markup {
     html! {
         @if ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
             a href=(url) rel="noreferrer noopener" { (text) }

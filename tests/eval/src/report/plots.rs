@@ -11,7 +11,7 @@ const WIDTH: f64 = 360.0;
 
 /// What a plot is called, and what it shows, in words.
 #[derive(Debug)]
-pub struct Caption {
+pub(super) struct Caption {
     /// Makes the ids of its elements; no blanks.
     pub id: String,
     /// Title.
@@ -49,7 +49,7 @@ fn colour(run: usize) -> String {
 }
 
 /// The signs with the names of the runs; of one run there is none.
-pub fn legend(labels: &[String]) -> Markup {
+pub(super) fn legend(labels: &[String]) -> Markup {
     html! {
         @if labels.len() > 1 {
             ul.legend {
@@ -63,7 +63,7 @@ pub fn legend(labels: &[String]) -> Markup {
 
 /// A row of [`whiskers`].
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// What it is.
     pub label: String,
     /// Its number, run by run.
@@ -71,7 +71,7 @@ pub struct Row {
 }
 
 /// A dot for each number, with its interval as a line through it; on an axis that has 0 and 1.
-pub fn whiskers(caption: &Caption, rows: &[Row]) -> Markup {
+pub(super) fn whiskers(caption: &Caption, rows: &[Row]) -> Markup {
     let all = || rows.iter().flat_map(|row| row.estimates.iter().flatten());
     let low = if all().any(|it| it.low < 0.0) { -1.0 } else { 0.0 };
     let x = |value: f64| 140.0 + 165.0 * (value.clamp(low, 1.0) - low) / (1.0 - low);
@@ -82,27 +82,31 @@ pub fn whiskers(caption: &Caption, rows: &[Row]) -> Markup {
         y += 14.0 * count(row.estimates.len()) + 8.0;
     }
     let ticks: &[f64] = if low < 0.0 { &[-1.0, -0.5, 0.0, 0.5, 1.0] } else { &[0.0, 0.25, 0.5, 0.75, 1.0] };
-    frame(caption, y + 18.0, html! {
-        @for tick in ticks {
-            line.grid x1=(round(x(*tick))) x2=(round(x(*tick))) y1="4" y2=(round(y)) {}
-            text.tick x=(round(x(*tick))) y=(round(y + 13.0)) text-anchor="middle" { (tick) }
-        }
-        @for (y, row) in &drawn {
-            text x="134" y=(round(y + 11.0)) text-anchor="end" { (row.label) }
-            @for (run, estimate) in row.estimates.iter().enumerate() {
-                @if let Some(it) = estimate {
-                    @let y = y + 7.0 + 14.0 * count(run);
-                    line.whisker.(colour(run)) x1=(round(x(it.low))) x2=(round(x(it.high))) y1=(round(y)) y2=(round(y)) {}
-                    (sign(run, x(it.value), y))
-                    text.value x="314" y=(round(y + 4.0)) { (format!("{:.3}", it.value)) }
+    frame(
+        caption,
+        y + 18.0,
+        html! {
+            @for tick in ticks {
+                line.grid x1=(round(x(*tick))) x2=(round(x(*tick))) y1="4" y2=(round(y)) {}
+                text.tick x=(round(x(*tick))) y=(round(y + 13.0)) text-anchor="middle" { (tick) }
+            }
+            @for (y, row) in &drawn {
+                text x="134" y=(round(y + 11.0)) text-anchor="end" { (row.label) }
+                @for (run, estimate) in row.estimates.iter().enumerate() {
+                    @if let Some(it) = estimate {
+                        @let y = y + 7.0 + 14.0 * count(run);
+                        line.whisker.(colour(run)) x1=(round(x(it.low))) x2=(round(x(it.high))) y1=(round(y)) y2=(round(y)) {}
+                        (sign(run, x(it.value), y))
+                        text.value x="314" y=(round(y + 4.0)) { (format!("{:.3}", it.value)) }
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 /// A bar from 0 for each number, with its interval as a line over its end.
-pub fn bars(caption: &Caption, rows: &[Row]) -> Markup {
+pub(super) fn bars(caption: &Caption, rows: &[Row]) -> Markup {
     let x = |value: f64| 140.0 + 165.0 * value.clamp(0.0, 1.0);
     let mut y = 8.0;
     let mut drawn: Vec<(f64, &Row)> = Vec::new();
@@ -110,20 +114,24 @@ pub fn bars(caption: &Caption, rows: &[Row]) -> Markup {
         drawn.push((y, row));
         y += 14.0 * count(row.estimates.len()) + 8.0;
     }
-    frame(caption, y + 4.0, html! {
-        @for (y, row) in &drawn {
-            text x="134" y=(round(y + 11.0)) text-anchor="end" { (cut(&row.label)) }
-            @for (run, estimate) in row.estimates.iter().enumerate() {
-                @if let Some(it) = estimate {
-                    @let y = y + 14.0 * count(run);
-                    rect.bar.(colour(run)) x="140" y=(round(y + 2.0)) width=(round(x(it.value) - 140.0)) height="10" {}
-                    line.error x1=(round(x(it.low))) x2=(round(x(it.high))) y1=(round(y + 7.0)) y2=(round(y + 7.0)) {}
-                    text.value x="314" y=(round(y + 11.0)) { (format!("{:.3}", it.value)) }
+    frame(
+        caption,
+        y + 4.0,
+        html! {
+            @for (y, row) in &drawn {
+                text x="134" y=(round(y + 11.0)) text-anchor="end" { (cut(&row.label)) }
+                @for (run, estimate) in row.estimates.iter().enumerate() {
+                    @if let Some(it) = estimate {
+                        @let y = y + 14.0 * count(run);
+                        rect.bar.(colour(run)) x="140" y=(round(y + 2.0)) width=(round(x(it.value) - 140.0)) height="10" {}
+                        line.error x1=(round(x(it.low))) x2=(round(x(it.high))) y1=(round(y + 7.0)) y2=(round(y + 7.0)) {}
+                        text.value x="314" y=(round(y + 11.0)) { (format!("{:.3}", it.value)) }
+                    }
                 }
             }
-        }
-        line.axis x1="140" x2="140" y1="4" y2=(round(y)) {}
-    })
+            line.axis x1="140" x2="140" y1="4" y2=(round(y)) {}
+        },
+    )
 }
 
 /// Long labels do not fit beside their bar; the table has them whole.
@@ -132,31 +140,35 @@ fn cut(label: &str) -> String {
 }
 
 /// How many are in each class, run by run, with the numbers over the bars.
-pub fn histogram(caption: &Caption, classes: &[(String, Vec<usize>)]) -> Markup {
+pub(super) fn histogram(caption: &Caption, classes: &[(String, Vec<usize>)]) -> Markup {
     let most = count(classes.iter().flat_map(|(_, counts)| counts).copied().max().unwrap_or(0).max(1));
     let step = (WIDTH - 10.0) / count(classes.len().max(1));
     let runs = classes.first().map_or(1, |(_, counts)| counts.len()).max(1);
     let width = (step - 6.0) / count(runs);
     let height = |counted: usize| 90.0 * count(counted) / most;
-    frame(caption, 134.0, html! {
-        @for (place, (label, counts)) in classes.iter().enumerate() {
-            @let left = 5.0 + step * count(place);
-            @for (run, counted) in counts.iter().enumerate() {
-                @let x = left + 3.0 + width * count(run);
-                rect.bar.(colour(run)) x=(round(x)) y=(round(112.0 - height(*counted))) width=(round(width)) height=(round(height(*counted))) {}
-                @if *counted > 0 && runs < 3 {
-                    text.count x=(round(x + width / 2.0)) y=(round(108.0 - height(*counted))) text-anchor="middle" { (counted) }
+    frame(
+        caption,
+        134.0,
+        html! {
+            @for (place, (label, counts)) in classes.iter().enumerate() {
+                @let left = 5.0 + step * count(place);
+                @for (run, counted) in counts.iter().enumerate() {
+                    @let x = left + 3.0 + width * count(run);
+                    rect.bar.(colour(run)) x=(round(x)) y=(round(112.0 - height(*counted))) width=(round(width)) height=(round(height(*counted))) {}
+                    @if *counted > 0 && runs < 3 {
+                        text.count x=(round(x + width / 2.0)) y=(round(108.0 - height(*counted))) text-anchor="middle" { (counted) }
+                    }
                 }
+                text.tick x=(round(left + step / 2.0)) y="127" text-anchor="middle" { (label) }
             }
-            text.tick x=(round(left + step / 2.0)) y="127" text-anchor="middle" { (label) }
-        }
-        line.axis x1="5" x2=(WIDTH - 5.0) y1="112" y2="112" {}
-    })
+            line.axis x1="5" x2=(WIDTH - 5.0) y1="112" y2="112" {}
+        },
+    )
 }
 
 /// A line of a [`chart`].
 #[derive(Debug)]
-pub struct Line {
+pub(super) struct Line {
     /// Whose colour it has.
     pub run: usize,
     /// Which of a run's lines it is: whole, dashed.
@@ -167,7 +179,7 @@ pub struct Line {
 
 /// Axes of a [`chart`]: what they are, and where they end. They begin at 0.
 #[derive(Debug)]
-pub struct Axes {
+pub(super) struct Axes {
     /// What goes to the right.
     pub x: String,
     /// What goes up.
@@ -179,30 +191,40 @@ pub struct Axes {
 }
 
 /// Lines, with points that are marked and a place that is marked; y goes from 0 to 1.
-pub fn chart(caption: &Caption, axes: &Axes, lines: &[Line], points: &[(usize, f64, f64)], at: Option<f64>) -> Markup {
+pub(super) fn chart(
+    caption: &Caption,
+    axes: &Axes,
+    lines: &[Line],
+    points: &[(usize, f64, f64)],
+    at: Option<f64>,
+) -> Markup {
     let right = if axes.right > 0.0 { axes.right } else { 1.0 };
     let x = |value: f64| 34.0 + 310.0 * (value / right).clamp(0.0, 1.0);
     let y = |value: f64| 190.0 - 166.0 * value.clamp(0.0, 1.0);
     let path = |line: &Line| -> String {
         line.points.iter().map(|(px, py)| format!("{},{} ", round(x(*px)), round(y(*py)))).collect()
     };
-    frame(caption, 226.0, html! {
-        @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
-            line.grid x1="34" x2="344" y1=(round(y(tick))) y2=(round(y(tick))) {}
-            text.tick x="30" y=(round(y(tick) + 4.0)) text-anchor="end" { (tick) }
-        }
-        text.tick x="4" y="12" { (axes.y) }
-        text.tick x="34" y="204" { "0" }
-        text.tick x="344" y="204" text-anchor="end" { (axes.end) }
-        text.tick x="189" y="220" text-anchor="middle" { (axes.x) }
-        @if let Some(at) = at {
-            line.mark x1=(round(x(at))) x2=(round(x(at))) y1="24" y2="190" {}
-        }
-        @for line in lines {
-            polyline.line.(colour(line.run)).dashed[line.is_dashed] points=(path(line)) {}
-        }
-        @for (run, px, py) in points { (sign(*run, x(*px), y(*py))) }
-    })
+    frame(
+        caption,
+        226.0,
+        html! {
+            @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                line.grid x1="34" x2="344" y1=(round(y(tick))) y2=(round(y(tick))) {}
+                text.tick x="30" y=(round(y(tick) + 4.0)) text-anchor="end" { (tick) }
+            }
+            text.tick x="4" y="12" { (axes.y) }
+            text.tick x="34" y="204" { "0" }
+            text.tick x="344" y="204" text-anchor="end" { (axes.end) }
+            text.tick x="189" y="220" text-anchor="middle" { (axes.x) }
+            @if let Some(at) = at {
+                line.mark x1=(round(x(at))) x2=(round(x(at))) y1="24" y2="190" {}
+            }
+            @for line in lines {
+                polyline.line.(colour(line.run)).dashed[line.is_dashed] points=(path(line)) {}
+            }
+            @for (run, px, py) in points { (sign(*run, x(*px), y(*py))) }
+        },
+    )
 }
 
 /// Two digits behind the point are a hundredth of a pixel.

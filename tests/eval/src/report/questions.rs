@@ -35,7 +35,7 @@ struct Asked<'a> {
 }
 
 /// All questions.
-pub fn section(reported: &[Reported]) -> Markup {
+pub(super) fn section(reported: &[Reported]) -> Markup {
     let asked = asked(reported);
     let group = |verdict| (verdict, asked.iter().filter(|it| it.verdict == verdict).collect::<Vec<_>>());
     let groups: Vec<_> = Verdict::ALL.into_iter().map(group).filter(|(_, group)| !group.is_empty()).collect();
@@ -116,7 +116,7 @@ fn list(group: &[&Asked], labels: &[String], reported: &[Reported], room: &mut (
 
 /// Rank of the first right page, where pages are judged and one is found; else of the first right
 /// passage.
-pub fn first_relevant(record: &Record) -> Option<usize> {
+pub(super) fn first_relevant(record: &Record) -> Option<usize> {
     use crate::measures::ranking::{page_ranking, passage_ranking};
     let (grades, ranking) = if record.question.pages.is_empty() {
         (&record.question.passages, passage_ranking(record))
@@ -296,7 +296,8 @@ fn values(reported: Option<&Reported>, id: &str) -> Markup {
     let scores = reported.and_then(|it| it.scores.questions.iter().find(|scores| scores.id == id));
     let values = scores.map(|scores| {
         let value = |(name, value): (&String, &f64)| format!("{name} {}", number(name, *value));
-        let times = |(name, _): &(&String, &f64)| !matches!(super::text::unit(name), crate::measures::Unit::Milliseconds);
+        let times =
+            |(name, _): &(&String, &f64)| !matches!(super::text::unit(name), crate::measures::Unit::Milliseconds);
         scores.values.iter().filter(times).map(value).collect::<Vec<_>>().join(" · ")
     });
     html! { @if let Some(values) = values { p.soft { (values) } } }

@@ -21,7 +21,7 @@ struct Sample<'a> {
 }
 
 /// The file. What got an error has no response and is left out.
-pub fn samples(run: &Run) -> String {
+pub(super) fn samples(run: &Run) -> String {
     let answered = run.records.iter().filter(|record| record.error.is_none());
     answered.filter_map(|record| serde_json::to_string(&sample(record)).ok()).map(|line| line + "\n").collect()
 }
@@ -38,7 +38,10 @@ fn sample(record: &Record) -> Sample<'_> {
     Sample {
         user_input: said.join("\n"),
         retrieved_contexts: found.iter().map(|found| found.text.as_str()).collect(),
-        retrieved_context_ids: found.iter().map(|it| if by_passage { &it.passage } else { &it.page }.as_str()).collect(),
+        retrieved_context_ids: found
+            .iter()
+            .map(|it| if by_passage { &it.passage } else { &it.page }.as_str())
+            .collect(),
         response: record.answer.as_ref().map_or("", |answer| &answer.text),
         reference: question.answer.reference.as_deref(),
         reference_context_ids: (!relevant.is_empty()).then_some(relevant),

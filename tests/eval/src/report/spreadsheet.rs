@@ -7,7 +7,7 @@ use super::{Reported, Verdict, labels, measure_names};
 ///
 /// # Errors
 /// None that happens in memory; the crate's type says otherwise.
-pub fn rows(reported: &[Reported]) -> Result<String, csv::Error> {
+pub(super) fn rows(reported: &[Reported]) -> Result<String, csv::Error> {
     let measures = measure_names(reported);
     let mut writer = csv::Writer::from_writer(Vec::new());
     let head = ["run", "id", "repeats", "tags", "question", "verdict"].map(str::to_owned);

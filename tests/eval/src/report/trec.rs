@@ -10,7 +10,7 @@ use crate::records::Record;
 
 /// The files by name: qrels of pages and of passages, and a run file of each for each run. With
 /// repeats, the first time a question was asked.
-pub fn files(reported: &[Reported]) -> BTreeMap<String, String> {
+pub(super) fn files(reported: &[Reported]) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let firsts = |it: &'_ Reported| -> Vec<Record> {
         it.run.records.iter().filter(|record| record.repeat == 0).cloned().collect()
@@ -33,7 +33,8 @@ fn run_file(records: &[Record], tag: &str, ranking: fn(&Record) -> Ranking) -> S
     let mut file = String::new();
     for record in records {
         for (rank, (name, score)) in (1..).zip(ranking(record)) {
-            let _: (usize, _) = (rank, writeln!(file, "{} Q0 {} {rank} {score} {tag}", bare(&record.question.id), bare(&name)));
+            let _: (usize, _) =
+                (rank, writeln!(file, "{} Q0 {} {rank} {score} {tag}", bare(&record.question.id), bare(&name)));
         }
     }
     file
