@@ -13,6 +13,7 @@ use crate::questions::draft::Draft;
 use crate::questions::export::Export;
 use crate::questions::import::Import;
 use crate::questions::lint::Lint;
+use crate::report::Report;
 use crate::scores::command::Score;
 
 /// Measures how well a docent bot answers, offline or against a deployed one: the same numbers every time.
@@ -47,6 +48,8 @@ pub enum Action {
     Compare(Compare),
     /// Fail when the numbers of a run do not keep the bounds of a file.
     Gate(Check),
+    /// Show the numbers of runs: in the terminal, as a page, and for other programs.
+    Report(Report),
 }
 
 impl Cli {
@@ -62,6 +65,7 @@ impl Cli {
             Action::Judge(judge) => ended(judge.run()),
             Action::Compare(compare) => ended(compare.run()),
             Action::Gate(check) => ended(check.run()),
+            Action::Report(report) => ended(report.run()),
         }
     }
 }

@@ -482,8 +482,7 @@ impl Change {
         let (pages_before, pages_after) = (pages(before), pages(after));
         let (cited_before, cited_after) = (answers::cited(before), answers::cited(after));
         let said = |record: &Record, facts: &[Fact]| -> BTreeSet<String> {
-            let text = record.answer.as_ref().map_or("", |answer| answer.text.as_str());
-            facts.iter().filter(|fact| answers::says(text, fact)).map(written).collect()
+            facts.iter().filter(|fact| says(record, fact)).map(written).collect()
         };
         let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| -> Vec<String> { a.difference(b).cloned().collect() };
         let (must, must_not) = (&question.answer.must, &question.answer.must_not);
@@ -532,6 +531,11 @@ fn only_first(pages: &[Page], others: &[Page]) -> Vec<Page> {
     only
 }
 
+/// Whether the answer has a fact. A refusal has none.
+pub fn says(record: &Record, fact: &Fact) -> bool {
+    record.answer.as_ref().is_some_and(|answer| !answer.refused && answers::says(&answer.text, fact))
+}
+
 /// A fact as people write it: the ways to say it, with `or`.
 pub fn written(fact: &Fact) -> String {
     match fact {
@@ -542,9 +546,12 @@ pub fn written(fact: &Fact) -> String {
 
 /// The numbers that differ; a measure that only one of them has is no difference of numbers.
 fn differing(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> BTreeMap<String, (f64, f64)> {
-    let is_time = |name: &str| measures::parse(name).is_ok_and(|it| it.unit == Unit::Milliseconds);
+    // The evidence, which an AUROC is made of, says nothing about one question.
+    let is_left_out = |name: &str| {
+        measures::parse(name).is_ok_and(|it| it.unit == Unit::Milliseconds || it.over == Over::Auroc)
+    };
     let both = before.iter().filter_map(|(name, first)| Some((name, *first, *after.get(name)?)));
-    let differing = both.filter(|(name, first, second)| (first - second).abs() > SAME && !is_time(name));
+    let differing = both.filter(|(name, first, second)| (first - second).abs() > SAME && !is_left_out(name));
     differing.map(|(name, first, second)| (name.clone(), (first, second))).collect()
 }
 

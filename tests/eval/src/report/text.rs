@@ -5,6 +5,7 @@ use crate::measures::{self, Unit};
 /// A number of a measure: three digits of a share, whole milliseconds, dollars to a tenth of a cent's
 /// hundredth.
 pub fn number(measure: &str, value: f64) -> String {
+    let value = value + 0.0; // −0 becomes 0
     match unit(measure) {
         Unit::Share | Unit::Score => format!("{value:.3}"),
         Unit::Milliseconds => format!("{value:.0} ms"),

@@ -7,4 +7,5 @@ mod ir_measures;
 mod judge;
 mod questions;
 mod statistics;
+mod reports;
 mod trec_eval;
