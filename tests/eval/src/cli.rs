@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::calibrate::Calibrate;
 use crate::compare::Compare;
 use crate::gate::Check;
 use crate::judge::Judge;
@@ -13,7 +14,9 @@ use crate::questions::draft::Draft;
 use crate::questions::export::Export;
 use crate::questions::import::Import;
 use crate::questions::lint::Lint;
+use crate::retrieval::Retrieval;
 use crate::scores::command::Score;
+use crate::sweep::Sweep;
 
 /// Measures how well a docent bot answers, offline or against a deployed one: the same numbers every time.
 #[derive(Debug, Parser)]
@@ -45,6 +48,12 @@ pub enum Action {
     Compare(Compare),
     /// Fail when the numbers of a run do not keep the bounds of a file.
     Gate(Check),
+    /// Measure how well search alone finds pages: by words, by vectors, by both.
+    Retrieval(Retrieval),
+    /// Measure search under many settings, and say which of them really differ.
+    Sweep(Sweep),
+    /// Fit the refusal threshold and the weights of fusion to a run.
+    Calibrate(Calibrate),
 }
 
 impl Cli {
@@ -59,6 +68,9 @@ impl Cli {
             Action::Judge(judge) => ended(judge.run()),
             Action::Compare(compare) => ended(compare.run()),
             Action::Gate(check) => ended(check.run()),
+            Action::Retrieval(retrieval) => ended(retrieval.run()),
+            Action::Sweep(sweep) => ended(sweep.run()),
+            Action::Calibrate(calibrate) => ended(calibrate.run()),
         }
     }
 }

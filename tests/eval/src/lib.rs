@@ -12,8 +12,11 @@
 //! - [`judge`]: a model's opinion beside them.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
 //! - [`statistics`]: how sure they are.
+//! - [`retrieval`] and [`sweep`]: search alone, over a [`collection`]; [`calibrate`]: settings fitted to a run.
 
+pub mod calibrate;
 pub mod cli;
+pub mod collection;
 pub mod compare;
 pub mod gate;
 pub mod judge;
@@ -22,5 +25,7 @@ pub mod pages;
 pub mod questions;
 pub mod records;
 pub mod report;
+pub mod retrieval;
 pub mod scores;
 pub mod statistics;
+pub mod sweep;
