@@ -39,6 +39,7 @@ mod split;
 pub mod tokens;
 
 pub mod embedding;
+pub mod full_text;
 pub mod generation;
 pub mod identifiers;
 pub mod vectorize;

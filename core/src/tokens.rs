@@ -35,6 +35,28 @@ pub fn ids(text: &str) -> Vec<u32> {
     ids
 }
 
+/// The beginning of a text that has at most this many tokens, without [`SPECIAL_TOKENS`]: what a model
+/// sees of it. It ends at white space, since only there counts add up; or, where there is none, after
+/// as many characters, since every token has one.
+pub fn cut(text: &str, most: usize) -> &str {
+    // A token has a byte at least.
+    if text.len() <= most || count(text) <= most {
+        return text;
+    }
+    let (mut tokens, mut end) = (0, 0);
+    for word in text.split_inclusive([' ', '\n', '\t', '\r']) {
+        tokens += count(word);
+        if tokens > most {
+            break;
+        }
+        end += word.len();
+    }
+    if end == 0 {
+        end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+    }
+    text.get(..end).unwrap_or(text)
+}
+
 /// By bytes: where a piece matches, it ends between two characters.
 type Pieces = HashMap<&'static [u8], u32, FxBuildHasher>;
 

@@ -173,6 +173,11 @@ impl Cloud {
         models.into_iter().chain(self.migrated.iter().cloned()).collect()
     }
 
+    /// What makes the vectors: its name, and a fingerprint that changes when its vectors do.
+    pub fn embedder(&self) -> (String, String) {
+        (self.services.ai.embedder.name(), self.services.ai.embedder.fingerprint())
+    }
+
     /// Sets the scripted faults, as `PUT /__docent/faults` does.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.services.faults.set(faults);

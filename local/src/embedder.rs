@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use docent_core::embedding::SPEC;
+use docent_core::tokens;
+
 #[cfg(feature = "bert")]
 use crate::bert::Bert;
 use crate::lexical;
@@ -37,9 +40,9 @@ impl Embedder {
     pub(crate) fn embed(&self, texts: &[String], pooling: &str) -> Result<Vec<Vec<f32>>, String> {
         match self {
             Self::Lexical if pooling == "mean" => {
-                Ok(texts.iter().map(|text| lexical::elsewhere(lexical::embed(text))).collect())
+                Ok(texts.iter().map(|text| lexical::elsewhere(lexical::embed(seen(text)))).collect())
             }
-            Self::Lexical => Ok(texts.iter().map(|text| lexical::embed(text)).collect()),
+            Self::Lexical => Ok(texts.iter().map(|text| lexical::embed(seen(text))).collect()),
             #[cfg(feature = "bert")]
             Self::Bert(bert) => bert.embed(texts, pooling),
         }
@@ -73,4 +76,9 @@ impl Embedder {
             Self::Bert(bert) => bert.describe(),
         }
     }
+}
+
+/// The lexical embedder has no length of its own, but what it stands in for sees no more than this.
+fn seen(text: &str) -> &str {
+    tokens::cut(text, SPEC.max_tokens - tokens::SPECIAL_TOKENS)
 }

@@ -21,7 +21,7 @@ use docent_core::tokens;
 
 /// To be raised whenever the same text would get another vector by the pooling of the spec; no other is
 /// ever kept.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Components that each feature is spread over, so that no single collision hides it.
 const SPREAD: usize = 4;
 /// Repetitions at which the weight is half of the most it can be (BM25's k1, higher than usual: a hashed

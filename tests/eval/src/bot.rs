@@ -152,7 +152,8 @@ impl Bot {
 
     fn call(&self, body: &serde_json::Map<String, serde_json::Value>, traced: bool) -> Result<Reply, Refusal> {
         let mut body = body.clone();
-        let mut request = Request::post(format!("{}/v1/chat", self.url)).header(header::CONTENT_TYPE, "application/json");
+        let mut request =
+            Request::post(format!("{}/v1/chat", self.url)).header(header::CONTENT_TYPE, "application/json");
         if let (true, Some(key)) = (traced, &self.trace_key) {
             body.insert("trace".to_owned(), true.into());
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
@@ -184,7 +185,12 @@ impl Bot {
         let (status, body) = read(response);
         let Ok(Envelope { error, sources, trace }) = serde_json::from_slice(&body) else {
             let message = format!("{}/v1/chat answered {status} without a body of docent's", self.url);
-            return refusal("unreadable", &message, Reply::default(), matches!(status, 429 | 502..=504).then_some(waits));
+            return refusal(
+                "unreadable",
+                &message,
+                Reply::default(),
+                matches!(status, 429 | 502..=504).then_some(waits),
+            );
         };
         if traced && status == 400 && error.message.contains("`trace`") {
             return Refusal::Run(
@@ -196,7 +202,10 @@ impl Bot {
             return Refusal::Run(format!("the bot refused the trace key: {}", error.message));
         }
         if error.code == "budget_exhausted" {
-            return Refusal::Run(format!("{}; run the same command again then, what was answered is kept", error.message));
+            return Refusal::Run(format!(
+                "{}; run the same command again then, what was answered is kept",
+                error.message
+            ));
         }
         let again = may_pass(&error.code).then_some(error.retry_after.or(waits));
         refusal(&error.code, &error.message, Reply { sources, trace, ..Reply::default() }, again)

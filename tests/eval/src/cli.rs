@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::calibrate::Calibrate;
 use crate::compare::Compare;
 use crate::gate::Check;
 use crate::judge::Judge;
@@ -14,7 +15,9 @@ use crate::questions::export::Export;
 use crate::questions::import::Import;
 use crate::questions::lint::Lint;
 use crate::report::Report;
+use crate::retrieval::Retrieval;
 use crate::scores::command::Score;
+use crate::sweep::Sweep;
 
 /// Measures how well a docent bot answers, offline or against a deployed one: the same numbers every time.
 #[derive(Debug, Parser)]
@@ -50,6 +53,12 @@ pub enum Action {
     Gate(Check),
     /// Show the numbers of runs: in the terminal, as a page, and for other programs.
     Report(Report),
+    /// Measure how well search alone finds pages: by words, by vectors, by both.
+    Retrieval(Retrieval),
+    /// Measure search under many settings, and say which of them really differ.
+    Sweep(Sweep),
+    /// Fit the refusal threshold and the weights of fusion to a run.
+    Calibrate(Calibrate),
 }
 
 impl Cli {
@@ -66,6 +75,9 @@ impl Cli {
             Action::Compare(compare) => ended(compare.run()),
             Action::Gate(check) => ended(check.run()),
             Action::Report(report) => ended(report.run()),
+            Action::Retrieval(retrieval) => ended(retrieval.run()),
+            Action::Sweep(sweep) => ended(sweep.run()),
+            Action::Calibrate(calibrate) => ended(calibrate.run()),
         }
     }
 }

@@ -547,9 +547,8 @@ pub fn written(fact: &Fact) -> String {
 /// The numbers that differ; a measure that only one of them has is no difference of numbers.
 fn differing(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> BTreeMap<String, (f64, f64)> {
     // The evidence, which an AUROC is made of, says nothing about one question.
-    let is_left_out = |name: &str| {
-        measures::parse(name).is_ok_and(|it| it.unit == Unit::Milliseconds || it.over == Over::Auroc)
-    };
+    let is_left_out =
+        |name: &str| measures::parse(name).is_ok_and(|it| it.unit == Unit::Milliseconds || it.over == Over::Auroc);
     let both = before.iter().filter_map(|(name, first)| Some((name, *first, *after.get(name)?)));
     let differing = both.filter(|(name, first, second)| (first - second).abs() > SAME && !is_left_out(name));
     differing.map(|(name, first, second)| (name.clone(), (first, second))).collect()

@@ -13,9 +13,12 @@
 //! - [`judge`]: a model's opinion beside them.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
 //! - [`statistics`]: how sure they are.
+//! - [`retrieval`] and [`sweep`]: search alone, over a [`collection`]; [`calibrate`]: settings fitted to a run.
 
 pub mod bot;
+pub mod calibrate;
 pub mod cli;
+pub mod collection;
 pub mod compare;
 pub mod gate;
 pub mod judge;
@@ -25,6 +28,8 @@ pub mod pages;
 pub mod questions;
 pub mod records;
 pub mod report;
+pub mod retrieval;
 pub mod run;
 pub mod scores;
 pub mod statistics;
+pub mod sweep;

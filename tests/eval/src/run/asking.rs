@@ -161,14 +161,18 @@ impl Pace {
 fn record(task: Task<'_>, reply: Reply, base_url: &str) -> Record {
     let Reply { session: _, sources, text, end, trace, error, times } = reply;
     let ranking = match &trace {
-        Some(trace) => trace.candidates.iter().map(|found| Found {
-            url: found.url.clone(),
-            title: found.title.clone(),
-            heading: found.heading.clone(),
-            n: found.n,
-            text: found.text.clone(),
-            ..Found::default()
-        }).collect(),
+        Some(trace) => trace
+            .candidates
+            .iter()
+            .map(|found| Found {
+                url: found.url.clone(),
+                title: found.title.clone(),
+                heading: found.heading.clone(),
+                n: found.n,
+                text: found.text.clone(),
+                ..Found::default()
+            })
+            .collect(),
         None => sources.into_iter().map(of_source).collect::<Vec<_>>(),
     };
     let is_answer = end.is_some() || !text.is_empty();

@@ -6,6 +6,6 @@ mod answers;
 mod ir_measures;
 mod judge;
 mod questions;
-mod statistics;
 mod reports;
+mod statistics;
 mod trec_eval;
