@@ -151,11 +151,10 @@ impl Prepared {
     /// Who refuses before a model is asked. Without evidence that the documentation speaks of the
     /// question at all, a model has nothing to answer from, and might answer all the same.
     fn refused_by(&self, refuse_below: f64) -> Option<RefusedBy> {
-        match self.evidence {
-            _ if self.passages.is_empty() => Some(RefusedBy::Search),
-            evidence if refuse_below > 0.0 && evidence < refuse_below => Some(RefusedBy::Threshold),
-            _ => None,
+        if self.passages.is_empty() {
+            return Some(RefusedBy::Search);
         }
+        (refuse_below > 0.0 && self.evidence < refuse_below).then_some(RefusedBy::Threshold)
     }
 
     /// What the answer may cite, for an error that comes with the pages all the same.

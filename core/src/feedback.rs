@@ -63,7 +63,7 @@ pub struct Opinion {
     pub comment: String,
     /// What was asked.
     pub question: String,
-    /// What was asked before in the same conversation, oldest first.
+    /// What was asked before in the same conversation, oldest first, as far as the bot was reminded of it.
     pub turns: Vec<String>,
     /// What was answered.
     pub answer: String,
@@ -110,7 +110,7 @@ pub async fn keep(
         }
     };
     let turns = ports.turns(session, MAX_TURNS).await.map_err(failed("read turns"))?;
-    let opinion = rated.of(turns, now_ms).ok_or_else(|| {
+    let opinion = rated.of(turns, settings, now_ms).ok_or_else(|| {
         ApiError::new(Code::NotFound, "this conversation has no such answer; one of just now may take a minute")
     })?;
     ports.keep(&opinion).await.map_err(failed("keep feedback"))
@@ -121,6 +121,11 @@ fn tell(fault: &Fault, now_ms: u64) -> ApiError {
         Fault::NoBinding("CONTENT") => {
             ApiError::new(Code::NotFound, "this bot keeps no feedback: it has no CONTENT database")
         }
+        Fault::D1(message) if message.contains("no such table") => ApiError::new(
+            Code::NotReady,
+            "this bot's database lacks the table for feedback; \
+             its operator runs `npx wrangler d1 migrations apply CONTENT --remote`",
+        ),
         _ => policy::tell(fault, now_ms),
     }
 }
@@ -142,28 +147,26 @@ impl Rated {
         Ok(rated)
     }
 
-    /// With the answer that it is about, of all turns of the session, oldest first.
-    fn of(self, turns: Vec<Turn>, now_ms: u64) -> Option<Opinion> {
-        let mut earlier = Vec::new();
-        for turn in turns {
-            if turn.id == self.message_id {
-                return Some(Opinion {
-                    message_id: self.message_id,
-                    at: now_ms,
-                    rating: self.rating,
-                    reasons: self.reasons,
-                    comment: self.comment,
-                    question: turn.question,
-                    turns: earlier,
-                    answer: turn.answer,
-                    sources: turn.sources.into_iter().map(Cited::from).collect(),
-                    refused: turn.refused,
-                    model: turn.model,
-                });
-            }
-            earlier.push(turn.question);
-        }
-        None
+    /// With the answer that it is about, of the turns of the session, oldest first. Of those before, it
+    /// keeps what the bot was reminded of: that is all the answer can depend on, and a row stays small
+    /// however long the conversation is.
+    fn of(self, mut turns: Vec<Turn>, settings: &Settings, now_ms: u64) -> Option<Opinion> {
+        let at = turns.iter().position(|turn| turn.id == self.message_id)?;
+        let turn = turns.split_off(at).into_iter().next()?;
+        let earlier = session::memory(&turns, settings.history_turns, settings.history_tokens);
+        Some(Opinion {
+            message_id: self.message_id,
+            at: now_ms,
+            rating: self.rating,
+            reasons: self.reasons,
+            comment: self.comment,
+            question: turn.question,
+            turns: earlier.into_iter().map(|exchange| exchange.question).collect(),
+            answer: turn.answer,
+            sources: turn.sources.into_iter().map(Cited::from).collect(),
+            refused: turn.refused,
+            model: turn.model,
+        })
     }
 }
 

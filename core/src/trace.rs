@@ -91,7 +91,7 @@ pub struct Steps {
     pub embedded_ms: u64,
     /// The index was searched.
     pub searched_ms: u64,
-    /// The first word came from the model that was asked.
+    /// A model was asked, and the first word was passed on.
     pub first_word_ms: u64,
     /// The answer was complete.
     pub answered_ms: u64,

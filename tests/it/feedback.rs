@@ -16,12 +16,15 @@ fn rate(bot: &Bot, body: &Value) -> Reply {
 
 /// What is kept, as whoever evaluates the bot reads it.
 fn kept(bot: &Bot) -> Vec<Value> {
-    let url = format!("{}/accounts/local/d1/database/{NAME}/query", bot.cloud.api_base());
-    let query = json!({ "sql": "SELECT * FROM feedback ORDER BY message_id" }).to_string();
-    let request = ureq::post(&url).header("authorization", "Bearer local");
-    let body = request.send(query).unwrap().body_mut().read_to_string().unwrap();
-    let body: Value = serde_json::from_str(&body).unwrap();
+    let body = query(bot, "SELECT * FROM feedback ORDER BY message_id");
     body["result"][0]["results"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
+}
+
+fn query(bot: &Bot, sql: &str) -> Value {
+    let url = format!("{}/accounts/local/d1/database/{NAME}/query", bot.cloud.api_base());
+    let request = ureq::post(&url).header("authorization", "Bearer local");
+    let body = request.send(json!({ "sql": sql }).to_string()).unwrap().body_mut().read_to_string().unwrap();
+    serde_json::from_str(&body).unwrap()
 }
 
 /// A conversation of two turns.
@@ -103,6 +106,24 @@ fn only_an_answer_of_ones_own_conversation_can_be_rated() {
     let most = json!({ "reasons": vec!["é".repeat(64); 10], "comment": "é".repeat(2_000) });
     assert_eq!(rate(&bot, &rating(most)).status, 204, "up to the limits");
 
+    query(&bot, "DROP TABLE feedback");
+    let reply = rate(&bot, &rating(json!({})));
+    assert_eq!((reply.status, reply.error().as_str()), (503, "not_ready"));
+    assert!(reply.body.contains("npx wrangler d1 migrations apply CONTENT --remote"), "{}", reply.body);
+}
+
+#[test]
+fn of_what_was_asked_before_it_keeps_what_the_bot_was_reminded_of() {
+    let bot = Setup::default().var("HISTORY_TURNS", "1").start();
+    let (_, second) = conversation(&bot);
+    let third = bot.ask("And how do I start it again?", second["session"].as_str());
+    let body = json!({ "session": third["session"], "message_id": third["message_id"], "rating": "up" });
+    assert_eq!(rate(&bot, &body).status, 204);
+    assert_eq!(kept(&bot)[0]["turns"], r#"["How do I stop it?"]"#);
+}
+
+#[test]
+fn a_bot_without_a_database_says_that_it_keeps_none() {
     let without = Setup { change: |config| config.content = None, ..Setup::default() }.start();
     let (_, answer) = conversation(&without);
     let body = json!({ "session": answer["session"], "message_id": answer["message_id"], "rating": "up" });
@@ -147,19 +168,13 @@ fn a_worker_and_the_native_flow_keep_it_alike() {
         let reply = rate(&bot, body);
         bot.script(&json!([]));
         let worker = rows(&if reply.status == 204 { String::new() } else { reply.error() });
-        clear(&bot);
+        query(&bot, "DELETE FROM feedback");
         bot.script(&faults);
         let native = pollster::block_on(feedback::keep(&ports, &settings, body.to_string().as_bytes(), "trace"));
         bot.script(&json!([]));
         let native = rows(native.err().map_or("", |error| error.code.as_str()));
-        clear(&bot);
+        query(&bot, "DELETE FROM feedback");
         assert_eq!(worker, native, "{name}");
         assert_eq!(worker.1.len(), usize::from(name == "all is well"), "{name}");
     }
-}
-
-fn clear(bot: &Bot) {
-    let url = format!("{}/accounts/local/d1/database/{NAME}/query", bot.cloud.api_base());
-    let query = json!({ "sql": "DELETE FROM feedback" }).to_string();
-    ureq::post(&url).header("authorization", "Bearer local").send(query).unwrap();
 }

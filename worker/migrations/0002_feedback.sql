@@ -10,7 +10,7 @@ CREATE TABLE feedback (
   reasons TEXT NOT NULL,
   comment TEXT NOT NULL,
   question TEXT NOT NULL,
-  -- JSON: what was asked before in the same conversation, oldest first.
+  -- JSON: what was asked before in the same conversation, oldest first, as far as the bot was reminded of it.
   turns TEXT NOT NULL,
   answer TEXT NOT NULL,
   -- JSON: list of {n, title, heading, url}.
