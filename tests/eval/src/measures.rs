@@ -442,8 +442,7 @@ impl Measure {
 
 /// The table for the documentation.
 pub fn markdown_table() -> String {
-    let mut table = "| Measure | Better | Unit | What it tells |\n|---|---|---|---|\n".to_owned();
-    for row in DEFINITIONS {
+    let row = |row: &Definition| {
         let better = if row.better == Better::Higher { "higher" } else { "lower" };
         let unit = match row.unit {
             Unit::Share => "0 to 1",
@@ -451,9 +450,12 @@ pub fn markdown_table() -> String {
             Unit::Milliseconds => "ms",
             Unit::Dollars => "US dollars",
         };
-        table += &format!("| `{}` | {better} | {unit} | {} |\n", row.written(), row.meaning);
-    }
-    table
+        format!("| `{}` | {better} | {unit} | {} |", row.written(), row.meaning)
+    };
+    let head = ["| Measure | Better | Unit | What it tells |", "|---|---|---|---|"].map(str::to_owned);
+    let mut lines: Vec<String> = head.into_iter().chain(DEFINITIONS.iter().map(row)).collect();
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 #[cfg(test)]

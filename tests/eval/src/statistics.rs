@@ -1,8 +1,8 @@
 //! How sure a number is: bootstrap intervals over questions, paired tests, and the ROC curve.
 //!
-//! Chance comes from ChaCha8 with a seed, so the same numbers give the same intervals on every
+//! Chance comes from `ChaCha8` with a seed, so the same numbers give the same intervals on every
 //! machine. Intervals are percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13): they
-//! stay within the measure's range, and one drawing of questions serves all measures. BCa intervals,
+//! stay within the measure's range, and one drawing of questions serves all measures. `BCa` intervals,
 //! which correct for skew, need every question left out once for each measure, and for means over the
 //! usual dozens of questions differ little.
 
@@ -111,15 +111,15 @@ fn weighted_auroc(values: &[(usize, f64, bool)], weight: impl Fn(usize) -> f64) 
 /// statistic has no value does not count for it; nothing where no resample has one.
 pub fn intervals(statistics: &[Statistic], n: usize, resampling: Resampling) -> Vec<Option<(f64, f64)>> {
     let mut random = ChaCha8Rng::seed_from_u64(resampling.seed);
-    let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(resampling.resamples); statistics.len()];
+    let mut values: Vec<Vec<f64>> = vec![Vec::with_capacity(resampling.resamples); statistics.len()];
     let mut weights = vec![0; n];
     for _ in 0..resampling.resamples {
         draw(&mut random, &mut weights);
-        for (statistic, drawn) in statistics.iter().zip(&mut drawn) {
+        for (statistic, drawn) in statistics.iter().zip(&mut values) {
             drawn.extend(statistic.weighted(&weights));
         }
     }
-    drawn.into_iter().map(interval).collect()
+    values.into_iter().map(interval).collect()
 }
 
 /// Draws as many questions as there are, with replacement.
@@ -158,18 +158,18 @@ pub const DRAWS: usize = 100_000;
 /// randomisation test, as Smucker et al. 2007 recommend it for comparing searches. Exact where at
 /// most 16 questions differ, and else over [`DRAWS`] draws, of which what was seen counts as one.
 pub fn paired_p(differences: &[f64], seed: u64) -> f64 {
-    let differing: Vec<f64> = differences.iter().copied().filter(|difference| *difference != 0.0).collect();
-    let seen = differing.iter().sum::<f64>().abs();
+    let nonzero: Vec<f64> = differences.iter().copied().filter(|it| *it != 0.0).collect();
+    let observed = nonzero.iter().sum::<f64>().abs();
     // Sums of the same numbers in another order differ by rounding.
-    let limit = seen - 1e-12 * differing.iter().map(|difference| difference.abs()).sum::<f64>();
-    let groups: Vec<Vec<f64>> = differing.chunks(8).map(signed_sums).collect();
+    let limit = observed - 1e-12 * nonzero.iter().map(|it| it.abs()).sum::<f64>();
+    let groups: Vec<Vec<f64>> = nonzero.chunks(8).map(signed_sums).collect();
     let is_extreme = |signs: &[u8]| {
         let sum: f64 = groups.iter().zip(signs).filter_map(|(sums, sign)| sums.get(usize::from(*sign))).sum();
         sum.abs() >= limit
     };
     #[allow(clippy::cast_precision_loss)] // counts
-    if differing.len() <= EXACT_UP_TO {
-        let all = 1_u32 << differing.len();
+    if nonzero.len() <= EXACT_UP_TO {
+        let all = 1_u32 << nonzero.len();
         let extreme = (0..all).filter(|signs| is_extreme(&signs.to_le_bytes())).count();
         extreme as f64 / f64::from(all)
     } else {

@@ -84,9 +84,15 @@ impl Asked {
             hash.update([0]);
             hash.update(&message.content);
         }
-        let hash = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mut hash: String =
+            hash.finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hexadecimal).collect();
+        hash.truncate(16);
         Some(Self { aspects, messages, hash })
     }
+}
+
+fn hexadecimal(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
 fn instructions(aspects: &[Aspect]) -> String {

@@ -17,8 +17,11 @@ use crate::records::{Answer, Found, Record};
 /// guessed wrongly.
 const LETTERS_TO_TELL: usize = 40;
 
-/// How sure of a language the detector must be.
+/// How sure of an answer's language the detector must be: what its authors call reliable.
 const SURE: f64 = 0.9;
+
+/// How sure of a question's. Questions are short, and at a half it still told real ones apart.
+const SURE_OF_QUESTION: f64 = 0.5;
 
 /// The score of the CRAG benchmark: 1, 0 or −1. An answer is right when it has all facts that it must
 /// have and none that it must not and, where pages are judged, cites one that answers. As there, a
@@ -186,16 +189,16 @@ pub fn language(record: &Record) -> Option<f64> {
     let answer = given(record)?;
     let wanted = match &record.question.lang {
         Some(lang) => whatlang::Lang::from_code(three_letters(lang)),
-        None => detect(&record.question.question, 0),
+        None => detect(&record.question.question, SURE_OF_QUESTION),
     };
-    Some(share(detect(&prose(&answer.text), LETTERS_TO_TELL)? == wanted?))
+    let text = prose(&answer.text);
+    let is_long = text.chars().filter(|c| c.is_alphabetic()).count() >= LETTERS_TO_TELL;
+    is_long.then(|| detect(&text, SURE))?.zip(wanted).map(|(found, wanted)| share(found == wanted))
 }
 
-/// The language of a text, if the detector is sure of it.
-fn detect(text: &str, letters: usize) -> Option<whatlang::Lang> {
-    let enough = text.chars().filter(|c| c.is_alphabetic()).count() >= letters;
-    let info = whatlang::detect(text).filter(|_| enough)?;
-    (info.confidence() >= SURE).then(|| info.lang())
+/// The language of a text, if the detector is this sure of it.
+fn detect(text: &str, sure: f64) -> Option<whatlang::Lang> {
+    whatlang::detect(text).filter(|info| info.confidence() >= sure).map(|info| info.lang())
 }
 
 /// Without code, which has no language.
@@ -239,6 +242,6 @@ pub fn error(record: &Record) -> Option<f64> {
 /// The share that is true; nothing of nothing.
 #[allow(clippy::cast_precision_loss)] // counts
 fn portion(each: impl Iterator<Item = bool>) -> Option<f64> {
-    let (held, all) = each.fold((0, 0), |(held, all), is| (held + usize::from(is), all + 1));
+    let (held, all) = each.fold((0_usize, 0_usize), |(held, all), is| (held + usize::from(is), all + 1));
     (all > 0).then(|| held as f64 / all as f64)
 }

@@ -1,8 +1,8 @@
-//! Whether the right pages and passages were found, and how high up. The rules are trec_eval's, and
+//! Whether the right pages and passages were found, and how high up. The rules are `trec_eval`'s, and
 //! the numbers are compared with its own.
 //!
-//! - The order is by score, descending; equal scores by name, descending (trec_eval's
-//!   `te_form_res_rels.c`). Scores are compared as 32-bit floats, as trec_eval holds them.
+//! - The order is by score, descending; equal scores by name, descending (`trec_eval`'s
+//!   `te_form_res_rels.c`). Scores are compared as 32-bit floats, as `trec_eval` holds them.
 //! - Relevant is what has a grade of 1 or more. What was found and not judged is not relevant.
 //! - A question without results counts as 0. A question with nothing relevant, or to be refused, is
 //!   left out, here and in the qrels that are written.
@@ -14,7 +14,7 @@ use crate::measures::Level;
 use crate::questions::{Grades, Question};
 use crate::records::{Found, Record};
 
-/// What was found, best first by trec_eval's order, each name once, with the score for a run file.
+/// What was found, best first by `trec_eval`'s order, each name once, with the score for a run file.
 pub type Ranking = Vec<(String, f64)>;
 
 /// The pages found; each has the score of its best passage.
@@ -44,7 +44,7 @@ fn ranking(record: &Record, name: impl Fn(&Found) -> &String) -> Ranking {
     ranking
 }
 
-/// trec_eval's order.
+/// `trec_eval`'s order.
 fn trec_order((a, score_a): &(String, f64), (b, score_b): &(String, f64)) -> Ordering {
     #[allow(clippy::cast_possible_truncation)] // as trec_eval does
     let (score_a, score_b) = (*score_a as f32, *score_b as f32);

@@ -127,16 +127,14 @@ fn take_citations(text: &str) -> (String, Vec<u32>) {
         let in_code = kept.matches('`').count() % 2 == 1;
         let is_index = kept.ends_with(|c: char| c.is_alphanumeric() || c == '_');
         let cited = behind.split_once(']').and_then(|(inner, after)| Some((numbers(inner)?, after)));
-        match cited.filter(|(_, after)| !in_code && !is_index && !after.starts_with('(')) {
-            Some((numbers, after)) => {
-                kept.truncate(kept.trim_end().len());
-                citations.extend(numbers);
-                rest = after;
-            }
-            None => {
-                kept.push('[');
-                rest = behind;
-            }
+        let is_citation = |after: &str| !in_code && !is_index && !after.starts_with('(');
+        if let Some((numbers, after)) = cited.filter(|(_, after)| is_citation(after)) {
+            kept.truncate(kept.trim_end().len());
+            citations.extend(numbers);
+            rest = after;
+        } else {
+            kept.push('[');
+            rest = behind;
         }
     }
     (kept + rest, citations)

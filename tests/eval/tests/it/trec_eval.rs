@@ -10,7 +10,7 @@ use docent_eval::scores::{ScoreOptions, Scores, score};
 use docent_eval::statistics::Resampling;
 
 /// Its names, and ours for the same.
-pub const NAMES: [(&str, &str); 11] = [
+const NAMES: [(&str, &str); 11] = [
     ("ndcg_cut_1", "nDCG@1"),
     ("ndcg_cut_3", "nDCG@3"),
     ("ndcg_cut_10", "nDCG@10"),
@@ -35,7 +35,7 @@ fn fields(name: &str) -> Vec<Vec<String>> {
 }
 
 /// The files as a run of searches, each document a page.
-pub fn run(name: &str) -> Run {
+pub(crate) fn run(name: &str) -> Run {
     let mut records: BTreeMap<String, Record> = BTreeMap::new();
     for line in fields(&format!("{name}.qrels")) {
         let question = Question { id: line[0].clone(), question: line[0].clone(), ..Question::default() };
@@ -51,13 +51,13 @@ pub fn run(name: &str) -> Run {
     Run { header: Header { kind: Kind::Retrieval, ..Header::default() }, records: records.into_values().collect() }
 }
 
-pub fn scored(run: &Run) -> Scores {
+pub(crate) fn scored(run: &Run) -> Scores {
     let measures = NAMES.iter().map(|(_, name)| measures::parse(name).unwrap()).collect();
     score(run, &ScoreOptions { measures, resampling: Resampling { seed: 1, resamples: 100 } })
 }
 
 /// By question and measure; the mean under `all`.
-pub fn numbers(scores: &Scores) -> BTreeMap<(String, String), f64> {
+pub(crate) fn numbers(scores: &Scores) -> BTreeMap<(String, String), f64> {
     let of = |(id, name, value): (&str, &str, f64)| ((id.to_owned(), name.to_owned()), value);
     let each = scores
         .questions
