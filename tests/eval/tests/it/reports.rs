@@ -96,7 +96,7 @@ fn a_comparison_tells_what_changed_for_whom() {
     let (code, said) = eval(folder.path(), &["compare", &before, &after, "--html", "c.html"]);
     assert_eq!(code, 0, "{said}");
     for expected in [
-        "Of 21 questions: 0 answers gained, 1 lost; 1 new refusals, 0 gone; 1 answers with other citations; 1 questions \
+        "Of 21 questions: 0 answers gained, 1 lost; 1 new refusals, 0 gone; 2 answers with other citations; 1 questions \
          with other pages found; 1 answers in other words; 18 unchanged.",
         "pages lost: p0 (relevant, rank 1)",
         "facts lost: option 7",
