@@ -16,7 +16,6 @@ use crate::questions::import::Import;
 use crate::questions::lint::Lint;
 use crate::report::Report;
 use crate::retrieval::Retrieval;
-use crate::scores::command::Score;
 use crate::sweep::Sweep;
 
 /// Measures how well a docent bot answers, offline or against a deployed one: the same numbers every time.
@@ -43,8 +42,6 @@ pub enum Action {
     Export(Export),
     /// Ask a bot the questions, and keep what comes back.
     Run(crate::run::Args),
-    /// Compute the measures of a run.
-    Score(Score),
     /// Have a model judge the answers of a run, beside the measures.
     Judge(Judge),
     /// Compare two runs of the same questions: by measure, and question by question.
@@ -70,7 +67,6 @@ impl Cli {
             Action::Lint(lint) => ended(lint.run()),
             Action::Export(export) => ended(export.run()),
             Action::Run(run) => run.run().unwrap_or_else(|error| failed(&error, error.exit_code())),
-            Action::Score(score) => ended(score.run()),
             Action::Judge(judge) => ended(judge.run()),
             Action::Compare(compare) => ended(compare.run()),
             Action::Gate(check) => ended(check.run()),

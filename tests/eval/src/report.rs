@@ -8,6 +8,7 @@ mod page;
 mod plots;
 mod questions;
 mod ragas;
+mod selection;
 mod spreadsheet;
 pub mod text;
 mod trec;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::measures::{self, Measure, UnknownMeasure};
+use crate::questions::{QuestionsError, read as read_questions};
 use crate::records::{Run, RunError};
 use crate::report::text::{Table, number};
 use crate::scores::{Estimate, ScoreOptions, Scores, score};
@@ -53,6 +55,12 @@ pub struct Report {
     /// All numbers as JSON, which a gate takes as its baseline; of one run.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Judge by what this file expects instead of what the runs were asked with.
+    #[arg(long, value_name = "FILE")]
+    questions: Option<PathBuf>,
+    /// Only questions with this tag.
+    #[arg(long)]
+    tag: Option<String>,
     /// Measures, instead of all: `nDCG@10,R@5`.
     #[arg(long, value_delimiter = ',')]
     measures: Vec<String>,
@@ -67,6 +75,17 @@ pub enum ReportError {
     /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What is expected.
+    #[error(transparent)]
+    Questions(#[from] QuestionsError),
+    /// Nothing to report.
+    #[error("no question of {run} is left to report{why}")]
+    Nothing {
+        /// Which run.
+        run: String,
+        /// What left them out.
+        why: String,
+    },
     /// A measure is not known.
     #[error(transparent)]
     Measure(#[from] UnknownMeasure),
@@ -101,12 +120,31 @@ impl Report {
         let options = ScoreOptions { measures: self.measures()?, resampling: self.resampling() };
         let mut reported = Vec::new();
         for path in &self.runs {
-            let run = Run::read(path)?;
+            let run = self.selected(path)?;
             reported.push(Reported { scores: score(&run, &options), run });
         }
         self.write_all(&reported)?;
         print!("{}", numbers(&reported).plain());
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn selected(&self, path: &Path) -> Result<Run, ReportError> {
+        let mut run = Run::read(path)?;
+        if let Some(questions) = &self.questions {
+            let left_out = selection::judge_by(&mut run, read_questions(questions)?.askable());
+            if left_out > 0 {
+                let file = questions.display();
+                eprintln!("docent-eval: {left_out} answers are left out: {file} does not have their questions");
+            }
+        }
+        if let Some(tag) = &self.tag {
+            selection::keep_tag(&mut run, tag);
+        }
+        if run.records.is_empty() {
+            let why = self.tag.as_ref().map(|tag| format!(": none has the tag {tag}")).unwrap_or_default();
+            return Err(ReportError::Nothing { run: path.display().to_string(), why });
+        }
+        Ok(run)
     }
 
     fn measures(&self) -> Result<Vec<Measure>, UnknownMeasure> {

@@ -1,8 +1,5 @@
 //! The numbers of a run: per question always, and their means with intervals.
 
-pub mod command;
-mod table;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
