@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::identifiers::identifiers;
 
 /// Words and names of a question that are looked up, each: more than people write, and far less than
-/// SQLite takes.
+/// the database takes.
 const MAX_TERMS: usize = 64;
 
 /// What to look up; an empty query means that there is nothing to look up there.

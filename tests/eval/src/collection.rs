@@ -192,7 +192,8 @@ impl Collection {
 
 /// The first 16 hexadecimal digits.
 fn short_hex(bytes: &[u8]) -> String {
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().take(8).flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 fn corpus_page(CorpusLine { id, url, title, text }: CorpusLine) -> CorpusPage {
@@ -225,12 +226,9 @@ fn qrels(path: &Path, faults: &mut Vec<String>) -> Result<BTreeMap<String, BTree
     for (line, text) in (1..).zip(text(path)?.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let fields: Vec<&str> =
             if text.contains('\t') { text.split('\t').collect() } else { text.split(' ').collect() };
-        let (query, page, grade) = match *fields.as_slice() {
-            [query, _, page, grade] | [query, page, grade] => (query, page, grade),
-            _ => {
-                faults.push(format!("{}, line {line}: not query, 0, document and grade", path.display()));
-                continue;
-            }
+        let ([query, _, page, grade] | [query, page, grade]) = *fields.as_slice() else {
+            faults.push(format!("{}, line {line}: not query, 0, document and grade", path.display()));
+            continue;
         };
         match grade.trim().parse::<i64>() {
             Ok(grade) => {

@@ -54,7 +54,11 @@ impl Index {
                 let mark = if anchor.is_empty() { "" } else { "#" };
                 let passage = format!("{}{mark}{anchor}", page.name);
                 let unit = *known.entry(passage.clone()).or_insert_with(|| {
-                    let url = format!("{}{mark}{anchor}", page.document.url);
+                    let url = if collection.has_passages {
+                        format!("{}{mark}{anchor}", page.document.url)
+                    } else {
+                        String::new()
+                    };
                     units.push(Unit { page: page.name.clone(), passage, url });
                     units.len() - 1
                 });

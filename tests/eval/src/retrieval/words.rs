@@ -1,5 +1,5 @@
 //! Search by words: the full-text tables that `docent ingest` fills, made by the same migration with
-//! the same tokenizers, in a SQLite of its own.
+//! the same tokenizers, in a database of its own.
 
 use docent_core::chunk::Chunk;
 use docent_core::full_text;
@@ -29,7 +29,7 @@ impl Words {
     /// Indexes chunks; what is found is called by their place in this list.
     ///
     /// # Errors
-    /// What SQLite refuses.
+    /// What the database refuses.
     pub fn new<'a>(chunks: impl Iterator<Item = &'a Chunk>, with_headings: bool) -> rusqlite::Result<Self> {
         let mut connection = Connection::open_in_memory()?;
         connection.execute_batch(MIGRATION)?;
@@ -54,7 +54,7 @@ impl Words {
     /// Chunks that have a word or a name of the question, with their scores, in no order.
     ///
     /// # Errors
-    /// What SQLite refuses; no question is among it.
+    /// What the database refuses; no question is among it.
     pub fn search(&self, question: &str) -> rusqlite::Result<Vec<(usize, f64)>> {
         let queries = full_text::queries(question);
         let [title, heading, text] = WEIGHTS;

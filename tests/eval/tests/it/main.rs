@@ -7,5 +7,6 @@ mod ir_measures;
 mod judge;
 mod questions;
 mod reports;
+mod retrieval;
 mod statistics;
 mod trec_eval;
