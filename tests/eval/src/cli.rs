@@ -45,6 +45,8 @@ pub enum Action {
     Judge(Judge),
     /// Compare two runs of the same questions: by measure, and question by question.
     Compare(Compare),
+    /// Compare the answers over two states of the documentation.
+    Diff(crate::diff::Diff),
     /// Fail when the numbers of a run do not keep the bounds of a file.
     Gate(Check),
 }
@@ -61,6 +63,7 @@ impl Cli {
             Action::Score(score) => ended(score.run()),
             Action::Judge(judge) => ended(judge.run()),
             Action::Compare(compare) => ended(compare.run()),
+            Action::Diff(diff) => diff.run().unwrap_or_else(|error| failed(&error, error.exit_code())),
             Action::Gate(check) => ended(check.run()),
         }
     }

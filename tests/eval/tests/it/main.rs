@@ -1,4 +1,5 @@
 //! docent-eval, through its command.
 
 mod questions;
+mod run;
 mod trec_eval;
