@@ -37,11 +37,32 @@ pub enum Refusal {
     Question {
         /// What came all the same; its `error` says what is wrong.
         reply: Box<Reply>,
-        /// Whether another try may succeed, and after how many seconds if the bot said so.
-        again: Option<Option<u64>>,
+        /// Whether another try may succeed.
+        again: Again,
     },
     /// No question would get one.
     Run(String),
+}
+
+/// Whether another try may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It would end alike.
+    Never,
+    /// Nobody knows when.
+    Soon,
+    /// Then, the bot says.
+    After(Duration),
+}
+
+impl Again {
+    fn when(may_pass: bool, seconds: Option<u64>) -> Self {
+        match (may_pass, seconds) {
+            (false, _) => Self::Never,
+            (true, None) => Self::Soon,
+            (true, Some(seconds)) => Self::After(Duration::from_secs(seconds)),
+        }
+    }
 }
 
 /// What a bot says of itself.
@@ -152,7 +173,8 @@ impl Bot {
 
     fn call(&self, body: &serde_json::Map<String, serde_json::Value>, traced: bool) -> Result<Reply, Refusal> {
         let mut body = body.clone();
-        let mut request = Request::post(format!("{}/v1/chat", self.url)).header(header::CONTENT_TYPE, "application/json");
+        let mut request =
+            Request::post(format!("{}/v1/chat", self.url)).header(header::CONTENT_TYPE, "application/json");
         if let (true, Some(key)) = (traced, &self.trace_key) {
             body.insert("trace".to_owned(), true.into());
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
@@ -166,7 +188,7 @@ impl Bot {
             Err(error) => {
                 let timed_out = matches!(error, ureq::Error::Timeout(_));
                 let code = if timed_out { "cut" } else { "unreachable" };
-                Err(refusal(code, &error.to_string(), Reply::default(), (!timed_out).then_some(None)))
+                Err(refusal(code, &error.to_string(), Reply::default(), Again::when(!timed_out, None)))
             }
         }
     }
@@ -184,7 +206,12 @@ impl Bot {
         let (status, body) = read(response);
         let Ok(Envelope { error, sources, trace }) = serde_json::from_slice(&body) else {
             let message = format!("{}/v1/chat answered {status} without a body of docent's", self.url);
-            return refusal("unreadable", &message, Reply::default(), matches!(status, 429 | 502..=504).then_some(waits));
+            return refusal(
+                "unreadable",
+                &message,
+                Reply::default(),
+                Again::when(matches!(status, 429 | 502..=504), waits),
+            );
         };
         if traced && status == 400 && error.message.contains("`trace`") {
             return Refusal::Run(
@@ -196,9 +223,12 @@ impl Bot {
             return Refusal::Run(format!("the bot refused the trace key: {}", error.message));
         }
         if error.code == "budget_exhausted" {
-            return Refusal::Run(format!("{}; run the same command again then, what was answered is kept", error.message));
+            return Refusal::Run(format!(
+                "{}; run the same command again then, what was answered is kept",
+                error.message
+            ));
         }
-        let again = may_pass(&error.code).then_some(error.retry_after.or(waits));
+        let again = Again::when(may_pass(&error.code), error.retry_after.or(waits));
         refusal(&error.code, &error.message, Reply { sources, trace, ..Reply::default() }, again)
     }
 }
@@ -224,7 +254,7 @@ fn body(question: &Question, message: &str, session: Option<&str>) -> serde_json
     body
 }
 
-fn refusal(code: &str, message: &str, reply: Reply, again: Option<Option<u64>>) -> Refusal {
+fn refusal(code: &str, message: &str, reply: Reply, again: Again) -> Refusal {
     let error = Some(Failure { code: code.to_owned(), message: message.to_owned() });
     Refusal::Question { reply: Box::new(Reply { error, ..reply }), again }
 }
@@ -252,7 +282,7 @@ fn receive(response: Response<ureq::Body>, sent: Instant) -> Result<Reply, Refus
         None => Ok(reply),
         Some(error) if error.code == "budget_exhausted" => Err(Refusal::Run(error.message.clone())),
         Some(error) => {
-            let again = may_pass(&error.code).then_some(waits);
+            let again = Again::when(may_pass(&error.code), waits);
             Err(Refusal::Question { reply: Box::new(reply), again })
         }
     }

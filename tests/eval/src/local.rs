@@ -146,7 +146,8 @@ impl Parts {
             LocalError(format!("{error}; scripts/build-worker.sh builds it, or name another folder with --worker"))
         })?;
         let binary = workerd::find_binary(&folder).or_else(|_| workerd::find_binary(Path::new(".")));
-        let binary = binary.map_err(|error| LocalError(format!("{error}, or run scripts/setup.sh in docent's checkout")))?;
+        let binary =
+            binary.map_err(|error| LocalError(format!("{error}, or run scripts/setup.sh in docent's checkout")))?;
         let mut config = WorkerdConfig::new(binary, modules, ([127, 0, 0, 1], 0).into());
         if let Some(date) = &deployment.compatibility_date {
             config.compatibility_date.clone_from(date);

@@ -169,7 +169,9 @@ impl Header {
         let (here, there) = (fields(self), fields(other));
         let counts = |name: &str| name != "started_at" && name != "label";
         let differs = here.iter().filter(|(name, value)| counts(name) && there.get(*name) != Some(value));
-        differs.map(|(name, value)| format!("{name} was {value} and is {}", there.get(name).unwrap_or_default())).collect()
+        differs
+            .map(|(name, value)| format!("{name} was {value} and is {}", there.get(name).unwrap_or_default()))
+            .collect()
     }
 }
 

@@ -219,7 +219,8 @@ impl Args {
         let key = self.trace_key.clone().filter(|key| !key.is_empty());
         let bot = Bot::new(url, key, Duration::from_secs(self.asked.timeout));
         let health = bot.health()?;
-        let names_pages = set.questions.iter().any(|question| !question.pages.is_empty() || !question.passages.is_empty());
+        let names_pages =
+            set.questions.iter().any(|question| !question.pages.is_empty() || !question.passages.is_empty());
         if names_pages && set.base_url.is_empty() {
             return Err(RunError::Usage(
                 "the questions name pages, so --base-url is needed (or base_url in the question file): the address \
@@ -228,7 +229,8 @@ impl Args {
             ));
         }
         let (embedder, answerer) = models(&bot, url, &health);
-        let header = Header { bot: url.to_owned(), embedder, answerer, ..self.asked.header(set, &health, self.target()) };
+        let header =
+            Header { bot: url.to_owned(), embedder, answerer, ..self.asked.header(set, &health, self.target()) };
         let plan = Plan { header, questions: &set.questions, concurrency: self.asked.concurrency.unwrap_or(4) };
         plan.carry_out(&bot, self.asked.rate, self.target())
     }
@@ -294,13 +296,7 @@ impl Asked {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn run_local(
-        &self,
-        set: &Selected,
-        docs: &Path,
-        parts: &Parts,
-        target: Target<'_>,
-    ) -> Result<Done, RunError> {
+    pub fn run_local(&self, set: &Selected, docs: &Path, parts: &Parts, target: Target<'_>) -> Result<Done, RunError> {
         let base_url = if set.base_url.is_empty() { local::BASE_URL } else { &set.base_url };
         let local = Local::start(parts, docs, base_url)?;
         for failure in &local.report.failed {

@@ -1,5 +1,6 @@
 //! docent-eval, through its command.
 
+mod promptfoo;
 mod questions;
 mod run;
 mod trec_eval;

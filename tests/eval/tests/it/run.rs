@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use docent_eval::bot::stream::Stream;
-use docent_eval::bot::{Bot, Refusal};
+use docent_eval::bot::{Again, Bot, Refusal};
 use docent_eval::local::{Local, Parts};
 use docent_eval::questions::Question;
 use docent_eval::records::{Record, Run, Times};
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
@@ -30,7 +30,7 @@ fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
@@ -179,7 +179,8 @@ fn a_failure_is_recorded_and_asked_again_by_the_same_command() {
     let summary: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!((&summary["kept"], &summary["failed"]), (&json!(4), &json!(0)));
 
-    let refused = run(&[&arguments[..], &["--overwrite", "--trace-key", "not the key of this bot, though long"]].concat());
+    let refused =
+        run(&[&arguments[..], &["--overwrite", "--trace-key", "not the key of this bot, though long"]].concat());
     assert_eq!(refused.status.code(), Some(3));
     assert!(said(&refused).contains("the bot refused the trace key"), "{}", said(&refused));
 }
@@ -207,7 +208,10 @@ fn a_bot_that_asks_to_come_back_later_is_asked_again_then() {
     let (url, asked) = serve(vec![(429, later), (200, answer)]);
     let bot = Bot::new(&url, None, Duration::from_secs(5));
     let question = Question { question: "?".to_owned(), ..Question::default() };
-    let Err(Refusal::Question { again: Some(Some(1)), .. }) = bot.ask(&question, &|| {}) else { panic!("no waiting") };
+    let Err(Refusal::Question { again: Again::After(wait), .. }) = bot.ask(&question, &|| {}) else {
+        panic!("no waiting")
+    };
+    assert_eq!(wait, Duration::from_secs(1));
     assert_eq!(bot.ask(&question, &|| {}).unwrap().end.unwrap().finish, "stop");
     assert_eq!(asked.join().unwrap(), 2);
 }
