@@ -228,14 +228,15 @@ impl Bot {
                 error.message
             ));
         }
-        let again = Again::when(may_pass(&error.code), error.retry_after.or(waits));
+        let waits = error.retry_after.or(waits);
+        let again = Again::when(may_pass(&error.code, waits), waits);
         refusal(&error.code, &error.message, Reply { sources, trace, ..Reply::default() }, again)
     }
 }
 
 /// Whether what was wrong may be over soon, by the codes of the API.
-fn may_pass(code: &str) -> bool {
-    matches!(code, "rate_limited" | "over_capacity" | "not_ready" | "upstream" | "unreachable")
+fn may_pass(code: &str, seconds: Option<u64>) -> bool {
+    matches!(code, "rate_limited" | "over_capacity") || (code == "not_ready" && seconds.is_some())
 }
 
 fn body(question: &Question, message: &str, session: Option<&str>) -> serde_json::Map<String, serde_json::Value> {
@@ -282,7 +283,7 @@ fn receive(response: Response<ureq::Body>, sent: Instant) -> Result<Reply, Refus
         None => Ok(reply),
         Some(error) if error.code == "budget_exhausted" => Err(Refusal::Run(error.message.clone())),
         Some(error) => {
-            let again = Again::when(may_pass(&error.code), waits);
+            let again = Again::when(may_pass(&error.code, waits), waits);
             Err(Refusal::Question { reply: Box::new(reply), again })
         }
     }

@@ -143,7 +143,7 @@ impl Docs {
 /// work in the repository nor what is staged there is touched.
 fn check_out(given: &str, scratch: &Path, path: &Path) -> Result<(), String> {
     let index = scratch.join("index");
-    let tree = git(&index, &["rev-parse", "--verify", "--end-of-options", &format!("{given}^{{tree}}")])?;
+    let tree = git(&index, &["rev-parse", "--verify", "--end-of-options", given])?;
     git(&index, &["read-tree", tree.trim()])?;
     // A slash at the end of the prefix makes it a folder.
     git(&index, &["checkout-index", "--all", &format!("--prefix={}/", path.display())])?;

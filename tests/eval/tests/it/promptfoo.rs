@@ -56,7 +56,10 @@ fn promptfoo(local: &Local, folder: &TempDir, arguments: &[&str]) -> Value {
         .env("DOCENT_TRACE_KEY", &local.trace_key)
         .env("PROMPTFOO_CONFIG_DIR", folder.path().join("promptfoo"))
         // It asks nobody but the bot.
-        .envs(["TELEMETRY", "UPDATE", "SHARING", "REMOTE_GENERATION"].map(|what| (format!("PROMPTFOO_DISABLE_{what}"), "1")))
+        .envs(
+            ["TELEMETRY", "UPDATE", "SHARING", "REMOTE_GENERATION"]
+                .map(|what| (format!("PROMPTFOO_DISABLE_{what}"), "1")),
+        )
         .output()
         .unwrap();
     let text = std::fs::read_to_string(&out).unwrap_or_else(|error| panic!("{error}: {}", said(&done)));

@@ -98,7 +98,7 @@ fn a_run_keeps_what_came_of_each_question_and_a_second_one_differs_in_times_only
     assert_eq!(record.ranking.len(), trace.candidates.len());
     assert!(record.ranking.len() > 4 && record.ranking.iter().is_sorted_by(|a, b| a.score > b.score));
     assert_eq!(record.ranking[0].page, "ingest");
-    assert!(record.ranking[0].text.len() > 40 && answer.text.contains("[1]"), "{record:#?}");
+    assert!(record.ranking[0].text.len() > 40 && answer.text.contains('['), "{record:#?}");
     assert_eq!((answer.finish.as_str(), answer.refused), ("stop", false));
     let Times { first_event_ms: Some(event), first_token_ms: Some(token), last_ms: Some(last) } = record.times else {
         panic!("{:?}", record.times)
@@ -162,13 +162,14 @@ fn a_failure_is_recorded_and_asked_again_by_the_same_command() {
     let arguments = ["run", "--questions", file, "--bot", &url, "--out", out_text, "--concurrency", "1"];
     let arguments = [&arguments[..], &["--base-url", "https://docs.example/"]].concat();
     // The stream of one answer breaks off.
-    let fault = json!([{"service": "ai", "operation": "chat", "times": 1, "cut_after_events": 2}]);
+    let fault = json!([{"service": "ai", "operation": "chat", "times": 1, "cut_after_events": 4}]);
     local.cloud.set_faults(serde_json::from_value::<Vec<Fault>>(fault).unwrap());
     let done = run(&arguments);
     assert_eq!(done.status.code(), Some(4), "{}", said(&done));
     let first = Run::read(&out).unwrap();
     let failed: Vec<_> = first.records.iter().filter(|record| record.error.is_some()).collect();
     assert_eq!((first.records.len(), failed.len()), (5, 1));
+    assert_eq!(failed[0].error.as_ref().unwrap().code, "upstream");
     assert!(!failed[0].ranking.is_empty(), "its pages were found: {:?}", failed[0]);
     // Without a key there is no trace, and the ranking is that of the sources.
     let found = &by_id(&first, "ingest").ranking;
