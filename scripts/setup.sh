@@ -3,7 +3,7 @@
 #
 #   setup.sh run    to build and start the bot (the default)
 #   setup.sh lint   to lint
-#   setup.sh test   to do all of it and drive a browser
+#   setup.sh test   to do all of it, drive a browser and run the programs that others evaluate with
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -14,7 +14,7 @@ main() {
   case ${1:-run} in
     run) steps="compiler wasm_toolchain node_tools worker_tools" ;;
     lint) steps="compiler wasm_toolchain linters" ;;
-    test) steps="compiler wasm_toolchain linters node_tools worker_tools browser python_peers" ;;
+    test) steps="compiler wasm_toolchain linters node_tools worker_tools promptfoo python_peers browser" ;;
     *) die "unknown purpose '$1': use run, lint or test" ;;
   esac
   mkdir -p "$tools"
@@ -53,6 +53,33 @@ ensure_node_tools() {
   say "installing the Node tools (workerd, wrangler and others) into node_modules"
   (cd "$root" && npm ci --no-audit --no-fund --loglevel=error)
   printf '%s\n' "$wanted" >"$stamp"
+}
+
+# 270 MB, and 1.9 GB with what it can also speak to. Of that, only libsql's library for this machine is needed.
+ensure_promptfoo() {
+  local peers=$root/tests/eval/peers wanted
+  local stamp=$peers/node_modules/.docent-installed
+  wanted=$(cat "$peers/package.json" "$peers/package-lock.json" | hash_stdin)
+  [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+  say "installing promptfoo into tests/eval/peers/node_modules (about a minute, once)"
+  (
+    cd "$peers"
+    npm ci --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error
+    npm install --no-save --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error "$(libsql_library)"
+  )
+  printf '%s\n' "$wanted" >"$stamp"
+}
+
+# Name and version of the library for this machine, from the package that loads it.
+libsql_library() {
+  local platform
+  case $(uname -s)-$(uname -m) in
+    Darwin-arm64) platform=darwin-arm64 ;;
+    Darwin-*) platform=darwin-x64 ;;
+    *-aarch64) platform=linux-arm64-gnu ;;
+    *) platform=linux-x64-gnu ;;
+  esac
+  printf '@libsql/%s@%s' "$platform" "$(sed -n "s/.*\"@libsql\/$platform\": *\"\([^\"]*\)\".*/\1/p" node_modules/libsql/package.json)"
 }
 
 # worker-build comes in step with the worker crate, and wasm-bindgen's tool must be exactly its library's version.

@@ -37,11 +37,32 @@ pub enum Refusal {
     Question {
         /// What came all the same; its `error` says what is wrong.
         reply: Box<Reply>,
-        /// Whether another try may succeed, and after how many seconds if the bot said so.
-        again: Option<Option<u64>>,
+        /// Whether another try may succeed.
+        again: Again,
     },
     /// No question would get one.
     Run(String),
+}
+
+/// Whether another try may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It would end alike.
+    Never,
+    /// Nobody knows when.
+    Soon,
+    /// Then, the bot says.
+    After(Duration),
+}
+
+impl Again {
+    fn when(may_pass: bool, seconds: Option<u64>) -> Self {
+        match (may_pass, seconds) {
+            (false, _) => Self::Never,
+            (true, None) => Self::Soon,
+            (true, Some(seconds)) => Self::After(Duration::from_secs(seconds)),
+        }
+    }
 }
 
 /// What a bot says of itself.
@@ -167,7 +188,7 @@ impl Bot {
             Err(error) => {
                 let timed_out = matches!(error, ureq::Error::Timeout(_));
                 let code = if timed_out { "cut" } else { "unreachable" };
-                Err(refusal(code, &error.to_string(), Reply::default(), (!timed_out).then_some(None)))
+                Err(refusal(code, &error.to_string(), Reply::default(), Again::when(!timed_out, None)))
             }
         }
     }
@@ -189,7 +210,7 @@ impl Bot {
                 "unreadable",
                 &message,
                 Reply::default(),
-                matches!(status, 429 | 502..=504).then_some(waits),
+                Again::when(matches!(status, 429 | 502..=504), waits),
             );
         };
         if traced && status == 400 && error.message.contains("`trace`") {
@@ -207,14 +228,15 @@ impl Bot {
                 error.message
             ));
         }
-        let again = may_pass(&error.code).then_some(error.retry_after.or(waits));
+        let waits = error.retry_after.or(waits);
+        let again = Again::when(may_pass(&error.code, waits), waits);
         refusal(&error.code, &error.message, Reply { sources, trace, ..Reply::default() }, again)
     }
 }
 
 /// Whether what was wrong may be over soon, by the codes of the API.
-fn may_pass(code: &str) -> bool {
-    matches!(code, "rate_limited" | "over_capacity" | "not_ready" | "upstream" | "unreachable")
+fn may_pass(code: &str, seconds: Option<u64>) -> bool {
+    matches!(code, "rate_limited" | "over_capacity") || (code == "not_ready" && seconds.is_some())
 }
 
 fn body(question: &Question, message: &str, session: Option<&str>) -> serde_json::Map<String, serde_json::Value> {
@@ -233,7 +255,7 @@ fn body(question: &Question, message: &str, session: Option<&str>) -> serde_json
     body
 }
 
-fn refusal(code: &str, message: &str, reply: Reply, again: Option<Option<u64>>) -> Refusal {
+fn refusal(code: &str, message: &str, reply: Reply, again: Again) -> Refusal {
     let error = Some(Failure { code: code.to_owned(), message: message.to_owned() });
     Refusal::Question { reply: Box::new(Reply { error, ..reply }), again }
 }
@@ -261,7 +283,7 @@ fn receive(response: Response<ureq::Body>, sent: Instant) -> Result<Reply, Refus
         None => Ok(reply),
         Some(error) if error.code == "budget_exhausted" => Err(Refusal::Run(error.message.clone())),
         Some(error) => {
-            let again = may_pass(&error.code).then_some(waits);
+            let again = Again::when(may_pass(&error.code, waits), waits);
             Err(Refusal::Question { reply: Box::new(reply), again })
         }
     }

@@ -46,6 +46,8 @@ pub enum Action {
     Judge(Judge),
     /// Compare two runs of the same questions: by measure, and question by question.
     Compare(Compare),
+    /// Compare the answers over two states of the documentation.
+    Diff(crate::diff::Diff),
     /// Fail when the numbers of a run do not keep the bounds of a file.
     Gate(Check),
     /// Show the numbers of runs: in the terminal, as a page, and for other programs.
@@ -69,6 +71,7 @@ impl Cli {
             Action::Run(run) => run.run().unwrap_or_else(|error| failed(&error, error.exit_code())),
             Action::Judge(judge) => ended(judge.run()),
             Action::Compare(compare) => ended(compare.run()),
+            Action::Diff(diff) => diff.run().unwrap_or_else(|error| failed(&error, error.exit_code())),
             Action::Gate(check) => ended(check.run()),
             Action::Report(report) => ended(report.run()),
             Action::Retrieval(retrieval) => ended(retrieval.run()),

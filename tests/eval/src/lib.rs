@@ -9,7 +9,8 @@
 //! - [`records`]: what came back, question by question; a run is a file of them.
 //! - [`run`]: asks a [`bot`], deployed or [`local`], and keeps what comes.
 //! - [`pages`]: when two addresses are the same page.
-//! - [`compare`], [`gate`], [`report`]: what the numbers say, to people and CI.
+//! - [`compare`], [`gate`], [`report`]: what the numbers say, to people and CI; [`diff`]: what a change
+//!   of the documentation does to them.
 //! - [`judge`]: a model's opinion beside them.
 //! - [`measures`]: what the numbers mean; and [`scores`]: the numbers of a run.
 //! - [`statistics`]: how sure they are.
@@ -20,6 +21,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod collection;
 pub mod compare;
+pub mod diff;
 pub mod gate;
 pub mod judge;
 pub mod local;

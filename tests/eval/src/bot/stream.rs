@@ -158,10 +158,10 @@ impl Stream {
         }
     }
 
-    /// The stream is over, for the reason `broken` when it did not end by itself.
+    /// The stream is over, for the reason `broken` when it did not end by itself. An event without its
+    /// end is dropped, as the standard has it: it was cut.
     pub fn finish(self, at_ms: f64, broken: Option<&str>) -> (Reply, Option<u64>) {
-        let Self { decoder, mut reply, mut retry_after, mut done } = self;
-        decoder.finish(|data| take(&mut reply, &mut retry_after, &mut done, data, at_ms));
+        let Self { decoder: _, mut reply, retry_after, done } = self;
         reply.times.last_ms = Some(at_ms);
         if reply.end.is_none() || !done {
             fail(&mut reply, "cut", broken.unwrap_or("the stream ended before the answer did"));

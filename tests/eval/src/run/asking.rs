@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bot::stream::{Reply, Source};
-use crate::bot::{Bot, Refusal};
+use crate::bot::{Again, Bot, Refusal};
 use crate::pages;
 use crate::questions::Question;
 use crate::records::{Answer, Found, Record};
@@ -97,10 +97,15 @@ impl Shared<'_> {
                 Err(Refusal::Question { reply, again }) => {
                     let is_lost = reply.error.as_ref().is_some_and(|error| error.code == "unreachable");
                     self.note_connection(!is_lost);
-                    let Some(waits) = again.filter(|_| attempt < TRIES && !self.is_stopped()) else {
-                        return Some(*reply);
+                    let wait = match again {
+                        Again::After(wait) => wait.min(LONGEST_PAUSE),
+                        Again::Soon => pause,
+                        Again::Never => return Some(*reply),
                     };
-                    std::thread::sleep(waits.map_or(pause, Duration::from_secs).min(LONGEST_PAUSE));
+                    if attempt == TRIES || self.is_stopped() {
+                        return Some(*reply);
+                    }
+                    std::thread::sleep(wait);
                     pause *= 2;
                 }
             }

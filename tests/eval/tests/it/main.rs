@@ -5,8 +5,10 @@
 mod answers;
 mod ir_measures;
 mod judge;
+mod promptfoo;
 mod questions;
 mod reports;
 mod retrieval;
+mod run;
 mod statistics;
 mod trec_eval;
