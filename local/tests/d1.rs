@@ -295,7 +295,8 @@ fn the_whole_state_can_be_seen_in_a_form_to_compare() {
     let tables = state["d1"]["docent"].as_object().unwrap();
     assert_eq!(tables["lease"], json!([{ "one": 1, "owner": "o", "holder": "h", "expires_at": 2 }]));
     let names: Vec<&str> = tables.keys().map(String::as_str).collect();
-    assert_eq!(names, ["chunk", "chunk_life", "document", "generation", "lease", "live"], "no tables of full text");
+    let kept = ["chunk", "chunk_life", "document", "feedback", "generation", "lease", "live"];
+    assert_eq!(names, kept, "no tables of full text");
     let shown: Value = api
         .agent
         .get(format!("{}/__docent/state", api.cloud.base_url()))
