@@ -205,6 +205,13 @@ fn is_cjk(c: char) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_text_is_cut_where_the_model_stops_seeing_it() {
+        assert_eq!(cut("one two  three four", 3), "one two  three ");
+        assert_eq!(cut("one two", 2), "one two");
+        assert_eq!(cut("é.é.é.é", 3), "é.é", "without white space, after as many characters");
+    }
+
     /// Ids from Hugging Face `tokenizers` 0.23 with the same vocabulary.
     #[test]
     fn ids_are_those_of_the_reference() {

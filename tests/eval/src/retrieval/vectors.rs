@@ -26,7 +26,7 @@ type Key = [u8; 32];
 pub struct Vectors {
     cloud: Cloud,
     known: HashMap<Key, Vec<f32>>,
-    file: Option<File>,
+    file: Option<(PathBuf, File)>,
 }
 
 /// Why there are no vectors.
@@ -103,7 +103,7 @@ impl Vectors {
                 self.known.insert(*key, numbers.map(f32::from_le_bytes).collect());
             }
         }
-        self.file = Some(file);
+        self.file = Some((path.to_owned(), file));
         Ok(())
     }
 
@@ -157,9 +157,8 @@ impl Vectors {
             bytes.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
             self.known.insert(**key, vector);
         }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let failed = |source| VectorsError::Cache { path: PathBuf::from("the cache file"), source };
-        file.write_all(&bytes).map_err(failed)
+        let Some((path, file)) = &mut self.file else { return Ok(()) };
+        file.write_all(&bytes).map_err(|source| VectorsError::Cache { path: path.clone(), source })
     }
 }
 
