@@ -5,7 +5,7 @@ PORT ?= 8787
 CLOUD_PORT ?= 8788
 BASE_URL ?= http://127.0.0.1:$(CLOUD_PORT)/docs/
 
-.PHONY: help run test fmt lint bench clean
+.PHONY: help run test eval fmt lint bench clean
 
 help:
 	@echo "make run     answer from DOCS=$(DOCS) on http://127.0.0.1:$(PORT)/"
@@ -14,6 +14,7 @@ help:
 	@echo "             BASE_URL=<url>  where the pages are published; default: served by this machine"
 	@echo "             PORT=<n> CLOUD_PORT=<n>  other ports than 8787 and 8788"
 	@echo "make test    test and lint everything, as CI does"
+	@echo "make eval    measure the answers about this documentation; the report is target/eval/report.html"
 	@echo "make fmt     format the code"
 	@echo "make lint    check formatting, clippy and rustdoc"
 	@echo "make bench   measure turns, splitting and ingest beside others, and retrieval where a collection is at hand"
@@ -34,7 +35,20 @@ test:
 	@scripts/setup.sh test
 	scripts/build-worker.sh
 	cargo test
+	@$(MAKE) --no-print-directory eval
 	@$(MAKE) --no-print-directory lint
+
+eval:
+	@scripts/setup.sh run
+	@scripts/build-worker.sh
+	@cargo build -q -p docent-eval
+	target/debug/docent-eval lint tests/eval/questions.yaml --docs docs
+	@mkdir -p target/eval
+	target/debug/docent-eval run --questions tests/eval/questions.yaml --local docs --out target/eval/answers.jsonl --overwrite
+	target/debug/docent-eval report target/eval/answers.jsonl --html target/eval/report.html
+	target/debug/docent-eval gate target/eval/answers.jsonl --gates tests/eval/gate.toml
+	target/debug/docent-eval retrieval --docs docs --questions tests/eval/questions.yaml --out target/eval/retrieval
+	target/debug/docent-eval gate target/eval/retrieval/docs-dense.jsonl --gates tests/eval/gate-retrieval.toml
 
 fmt:
 	cargo fmt --all

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use docent_core::trace::Candidate;
+
 use crate::bot::stream::{Reply, Source};
 use crate::bot::{Again, Bot, Refusal};
 use crate::pages;
@@ -165,21 +167,8 @@ impl Pace {
 
 fn record(task: Task<'_>, reply: Reply, base_url: &str) -> Record {
     let Reply { session: _, sources, text, end, trace, error, times } = reply;
-    let ranking = match &trace {
-        Some(trace) => trace
-            .candidates
-            .iter()
-            .map(|found| Found {
-                url: found.url.clone(),
-                title: found.title.clone(),
-                heading: found.heading.clone(),
-                n: found.n,
-                text: found.text.clone(),
-                ..Found::default()
-            })
-            .collect(),
-        None => sources.into_iter().map(of_source).collect::<Vec<_>>(),
-    };
+    let candidates = trace.as_ref().map(|trace| trace.candidates.clone()).unwrap_or_default();
+    let ranking = ranking(sources, candidates);
     let is_answer = end.is_some() || !text.is_empty();
     let end = end.unwrap_or_default();
     let answer = is_answer.then(|| Answer {
@@ -200,9 +189,23 @@ fn record(task: Task<'_>, reply: Reply, base_url: &str) -> Record {
     Record { question: task.question.clone(), repeat: task.repeat, error, ranking: ranking.collect(), answer, times }
 }
 
-fn of_source(source: Source) -> Found {
-    let Source { n, url, title, heading, snippet } = source;
-    Found { url, title, heading, n: Some(n), text: snippet, ..Found::default() }
+/// What readers see comes first, in their order and under their numbers, with the whole text where the
+/// trace has it; then what else was found. A bot that shows other pages than it found is so seen to.
+fn ranking(sources: Vec<Source>, mut candidates: Vec<Candidate>) -> Vec<Found> {
+    let mut ranking = Vec::with_capacity(sources.len().max(candidates.len()));
+    for Source { n, url, title, heading, snippet } in sources {
+        let found = candidates.iter().position(|candidate| candidate.url == url && candidate.heading == heading);
+        let text = found.map_or(snippet, |at| candidates.remove(at).text);
+        ranking.push(Found { url, title, heading, n: Some(n), text, ..Found::default() });
+    }
+    ranking.extend(candidates.into_iter().map(|Candidate { url, title, heading, text, .. }| Found {
+        url,
+        title,
+        heading,
+        text,
+        ..Found::default()
+    }));
+    ranking
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod ir_measures;
 mod judge;
 mod promptfoo;
 mod questions;
+mod regressions;
 mod reports;
 mod retrieval;
 mod run;
