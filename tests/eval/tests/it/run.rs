@@ -300,7 +300,7 @@ fn diff_tells_what_a_change_of_the_documentation_does_to_the_answers() {
     let done = diff("HEAD:docs");
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     let comparison: Value = serde_json::from_slice(&done.stdout).unwrap();
-    let change = comparison["questions"].as_array().unwrap().iter().find(|change| change["id"] == "model");
+    let change = comparison["questions"].as_array().unwrap().iter().find(|change| change["question"]["id"] == "model");
     let change = change.unwrap_or_else(|| panic!("{comparison:#}"));
     assert!(change.to_string().contains("configuration"), "{change:#}");
     // What was not committed is as it was.
