@@ -64,7 +64,8 @@ ensure_promptfoo() {
   say "installing promptfoo into tests/eval/peers/node_modules (about a minute, once)"
   (
     cd "$peers"
-    npm ci --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error
+    # Not `npm ci`: it insists on optional packages for other machines, which the lock cannot name.
+    npm install --no-save --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error
     npm install --no-save --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error "$(libsql_library)"
   )
   printf '%s\n' "$wanted" >"$stamp"

@@ -122,9 +122,9 @@ impl Calibrate {
             _ => return Err(CalibrateError::Unfit("name a run of answers, or --dense and --bm25".to_owned())),
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&calibration).unwrap_or_default());
+            crate::output::show(format_args!("{}\n", serde_json::to_string_pretty(&calibration).unwrap_or_default()));
         } else {
-            print!("{calibration}");
+            crate::output::show(&calibration);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,6 +1,7 @@
 //! Gates: bounds in a file that the numbers of a run have to keep, for CI to turn red when they do not.
 //!
 //! A gate that asserts nothing does not hold: over no questions, or over fewer than it was written for.
+#![allow(clippy::doc_markdown)] // these comments are the text of --help
 
 mod file;
 mod show;
@@ -64,7 +65,7 @@ pub enum GateError {
         source: std::io::Error,
     },
     /// The gate file has faults, all of them here.
-    #[error("{path} has faults:{}", .faults.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
+    #[error("{path} has faults:{}", .faults.iter().map(|fault| format!("\n  {fault}")).collect::<Vec<_>>().concat())]
     Faults {
         /// Which file.
         path: String,

@@ -138,9 +138,9 @@ impl Judge {
         verdicts.retain(|verdict| asked_now.contains(&(verdict.asked.clone(), verdict.judging)));
         let summary = summary::of(&verdicts, run.header.seed);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary)?);
+            crate::output::show(format_args!("{}\n", serde_json::to_string_pretty(&summary)?));
         } else {
-            print!("{summary}");
+            crate::output::show(&summary);
         }
         Ok(())
     }

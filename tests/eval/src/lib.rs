@@ -26,6 +26,7 @@ pub mod gate;
 pub mod judge;
 pub mod local;
 pub mod measures;
+mod output;
 pub mod pages;
 pub mod questions;
 pub mod records;

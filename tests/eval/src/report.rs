@@ -1,5 +1,6 @@
 //! What a run says, for people and for other programs: a page, a summary, tables, and the formats of
 //! those who measure too.
+#![allow(clippy::doc_markdown)] // these comments are the text of --help
 
 pub mod html;
 mod junit;
@@ -124,7 +125,7 @@ impl Report {
             reported.push(Reported { scores: score(&run, &options), run });
         }
         self.write_all(&reported)?;
-        print!("{}", numbers(&reported).plain());
+        crate::output::show(numbers(&reported).plain());
         Ok(ExitCode::SUCCESS)
     }
 

@@ -275,12 +275,12 @@ impl Retrieval {
         for collection in self.corpora.read()? {
             let measured = self.measure(&collection, &mut vectors)?;
             if !self.json {
-                print!("{measured}");
+                crate::output::show(&measured);
             }
             all.push(measured);
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&all).unwrap_or_default());
+            crate::output::show(format_args!("{}\n", serde_json::to_string_pretty(&all).unwrap_or_default()));
         }
         Ok(ExitCode::SUCCESS)
     }

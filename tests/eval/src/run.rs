@@ -305,7 +305,7 @@ impl Asked {
         let bot = Bot::new(&local.url(), Some(local.trace_key.clone()), Duration::from_secs(self.timeout));
         let health = bot.health()?;
         let header = Header {
-            bot: "local".to_owned(),
+            bot: LOCAL.to_owned(),
             base_url: base_url.to_owned(),
             corpus: Some(local.corpus.clone()),
             embedder: local.embedder.clone(),
@@ -336,6 +336,9 @@ impl Asked {
     }
 }
 
+/// What a header calls a bot that the harness started itself.
+const LOCAL: &str = "local";
+
 /// Where chance puts a question: the same place whatever other questions there are.
 fn draw(seed: u64, id: &str, repeat: u32) -> [u8; 32] {
     Sha256::digest(format!("{seed} {repeat} {id}")).into()
@@ -365,7 +368,12 @@ impl Plan<'_> {
         let tasks = self.missing(&run.records);
         let mut writer = Writer::begin(target.out, &run)?;
         let bar = bar(self.questions.len() * self.header.repeats as usize, kept);
-        let each = |record: Record| {
+        let is_local = self.header.bot == LOCAL;
+        let each = |mut record: Record| {
+            if let Some(answer) = record.answer.as_mut().filter(|answer| is_local && !answer.model.is_empty()) {
+                // The bot names the model that it asked for, and not what stood in for it.
+                answer.model.clone_from(&self.header.answerer);
+            }
             writer.add(&record)?;
             run.records.push(record);
             bar.inc(1);
@@ -482,10 +490,10 @@ impl std::fmt::Display for Summary {
 #[allow(clippy::print_stdout)] // the program's own output
 fn print(summary: &Summary, as_json: bool) {
     if as_json {
-        println!("{}", serde_json::json!(summary));
+        crate::output::show(format_args!("{}\n", serde_json::json!(summary)));
         return;
     }
-    println!("{summary}");
+    crate::output::show(format_args!("{summary}\n"));
     let out = summary.out.display();
     if summary.failed + summary.missing > 0 {
         say(&format!("the same command asks again what has no answer in {out}"));

@@ -179,12 +179,12 @@ impl Sweep {
         for collection in &collections {
             let table = self.table(collection, &points)?;
             if !self.json {
-                print!("{table}");
+                crate::output::show(&table);
             }
             tables.push(table);
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&tables).unwrap_or_default());
+            crate::output::show(format_args!("{}\n", serde_json::to_string_pretty(&tables).unwrap_or_default()));
         }
         if let Some(path) = &self.csv {
             let failed = |error: csv::Error| RetrievalError::Write { path: path.clone(), source: error.into() };

@@ -31,7 +31,7 @@ impl Output {
         } else {
             plain(comparison, self.all)
         };
-        print!("{shown}");
+        crate::output::show(&shown);
         Ok(())
     }
 }

@@ -179,11 +179,11 @@ impl Reader<'_> {
             }
             return None;
         };
-        if let Err(unknown) = measures::parse(&name) {
-            if !name.starts_with(JUDGED) {
-                self.fault(&unknown.to_string());
-                return None;
-            }
+        if let Err(unknown) = measures::parse(&name)
+            && !name.starts_with(JUDGED)
+        {
+            self.fault(&unknown.to_string());
+            return None;
         }
         Some(name)
     }

@@ -25,12 +25,12 @@ impl Check {
             write(path, &markdown)?;
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(results).unwrap_or_default());
+            crate::output::show(format_args!("{}\n", serde_json::to_string_pretty(results).unwrap_or_default()));
         } else {
-            print!("{}", plain(results));
+            crate::output::show(plain(results));
         }
         if self.github {
-            print!("{}", annotations(results));
+            crate::output::show(annotations(results));
             if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
                 append(Path::new(&path), &markdown)?;
             }
@@ -137,7 +137,9 @@ pub(super) fn junit(title: &str, results: &[GateResult]) -> Result<String, GateE
 /// Workflow commands that mark a job on GitHub. They alone do not fail it: the exit code does.
 pub(super) fn annotations(results: &[GateResult]) -> String {
     let failing = results.iter().filter(|result| !result.held);
-    failing.map(|it| format!("::error title={}::{}\n", property(&it.gate), message(&lines(it).join("\n")))).collect()
+    let annotation =
+        |it: &GateResult| format!("::error title={}::{}\n", property(&it.gate), message(&lines(it).join("\n")));
+    failing.map(annotation).collect::<Vec<_>>().concat()
 }
 
 /// The text of a workflow command, which ends at the end of the line.

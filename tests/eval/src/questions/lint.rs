@@ -60,10 +60,13 @@ impl Lint {
             Err(error) => return Err(error.to_string()),
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&findings).map_err(|error| error.to_string())?);
+            crate::output::show(format_args!(
+                "{}\n",
+                serde_json::to_string_pretty(&findings).map_err(|error| error.to_string())?
+            ));
         } else {
             for finding in &findings {
-                println!("{finding}");
+                crate::output::show(format_args!("{finding}\n"));
             }
         }
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();

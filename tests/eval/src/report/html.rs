@@ -90,6 +90,7 @@ pub fn about(it: &Reported) -> Vec<(&'static str, String)> {
 
 type Section = Option<Markup>;
 
+#[allow(clippy::unnecessary_wraps)] // a section like the others, which may be absent
 fn about_section(reported: &[Reported], labels: &[String]) -> Section {
     Some(html! {
         @for (it, label) in reported.iter().zip(labels) {
@@ -124,6 +125,7 @@ fn on_axis(reported: &[Reported]) -> Vec<String> {
     headlines(reported).into_iter().filter(|name| matches!(unit(name), Unit::Share | Unit::Score)).collect()
 }
 
+#[allow(clippy::unnecessary_wraps)] // a section like the others, which may be absent
 fn numbers_section(reported: &[Reported], labels: &[String]) -> Section {
     let row = |measure: &String| Row {
         label: measure.clone(),

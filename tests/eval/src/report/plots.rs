@@ -202,7 +202,7 @@ pub(super) fn chart(
     let x = |value: f64| 34.0 + 310.0 * (value / right).clamp(0.0, 1.0);
     let y = |value: f64| 190.0 - 166.0 * value.clamp(0.0, 1.0);
     let path = |line: &Line| -> String {
-        line.points.iter().map(|(px, py)| format!("{},{} ", round(x(*px)), round(y(*py)))).collect()
+        line.points.iter().map(|(px, py)| format!("{},{}", round(x(*px)), round(y(*py)))).collect::<Vec<_>>().join(" ")
     };
     frame(
         caption,

@@ -23,7 +23,7 @@ pub(super) fn rows(reported: &[Reported]) -> Result<String, csv::Error> {
             writer.write_record(texts.into_iter().chain(measures.iter().map(value)))?;
         }
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

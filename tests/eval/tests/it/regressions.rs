@@ -98,6 +98,7 @@ fn what_is_wrong_with_answers_is_noticed() {
 type Planted = fn(&mut Vec<Value>);
 
 /// Numbers stay, pages change places: readers see the worst one first, and `[1]` leads there.
+#[allow(clippy::ptr_arg)] // one of those that may also add parts
 fn reverse_sources(parts: &mut Vec<Value>) {
     let places: Vec<usize> = (0..parts.len()).filter(|at| parts[*at]["type"] == "source-url").collect();
     let sources: Vec<Value> = places.iter().map(|at| parts[*at].clone()).collect();
@@ -174,5 +175,5 @@ fn planted(stream: &str, plant: Planted) -> String {
     let mut parts: Vec<Value> = parts.into_iter().map(|part| serde_json::from_str(part).unwrap()).collect();
     plant(&mut parts);
     let parts = parts.into_iter().map(|part| part.to_string()).chain(rest.into_iter().map(str::to_owned));
-    parts.map(|data| format!("data: {data}\n\n")).collect()
+    parts.map(|data| format!("data: {data}\n\n")).collect::<Vec<_>>().concat()
 }

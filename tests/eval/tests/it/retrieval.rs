@@ -47,9 +47,9 @@ fn collection(folder: &Path) -> PathBuf {
         let body = std::fs::read_to_string(&path).unwrap();
         let id = path.file_stem().unwrap().to_str().unwrap();
         let title = body.lines().find_map(|line| line.strip_prefix("# ")).unwrap();
-        corpus += &format!("{}\n", serde_json::json!({ "_id": id, "title": title, "text": body }));
-        queries += &format!("{}\n", serde_json::json!({ "_id": format!("q-{id}"), "text": format!("{title}?") }));
-        qrels += &format!("q-{id}\t{id}\t1\n");
+        corpus += &(serde_json::json!({ "_id": id, "title": title, "text": body }).to_string() + "\n");
+        queries += &(serde_json::json!({ "_id": format!("q-{id}"), "text": format!("{title}?") }).to_string() + "\n");
+        qrels += &["q-", id, "\t", id, "\t1\n"].concat();
     }
     std::fs::create_dir_all(folder.join("qrels")).unwrap();
     std::fs::write(folder.join("corpus.jsonl"), corpus).unwrap();

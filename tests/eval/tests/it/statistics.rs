@@ -70,7 +70,7 @@ fn thousands_of_questions_take_seconds() {
     let options = ScoreOptions { measures: measures::defaults()[..20].to_vec(), ..ScoreOptions::default() };
     let question = |i: usize| QuestionScores {
         id: i.to_string(),
-        answerable: Some(i % 2 == 0),
+        answerable: Some(i.is_multiple_of(2)),
         values: options.measures.iter().map(|it| (it.name.clone(), (i % 64) as f64 / 64.0)).collect(),
         ..QuestionScores::default()
     };

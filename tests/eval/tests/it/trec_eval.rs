@@ -1,4 +1,4 @@
-//! The ranking measures beside trec_eval's own numbers; `trec_eval/make.py` says how those were made.
+//! The ranking measures beside `trec_eval`'s own numbers; `trec_eval/make.py` says how those were made.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
