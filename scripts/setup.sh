@@ -55,7 +55,7 @@ ensure_node_tools() {
   printf '%s\n' "$wanted" >"$stamp"
 }
 
-# 270 MB, and 1.9 GB with what it can also speak to. Of that, only libsql's library for this machine is needed.
+# 290 MB, and 1.9 GB with what it can also speak to. Of that, only libsql's library for this machine is needed.
 ensure_promptfoo() {
   local peers=$root/tests/eval/peers wanted
   local stamp=$peers/node_modules/.docent-installed

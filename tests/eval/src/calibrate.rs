@@ -340,7 +340,11 @@ impl Threshold {
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused {}, wrongly refused {}", self.refused, self.wrongly_refused)
+        // A tag often has questions of one kind only.
+        let shares = [("refused", &self.refused), ("wrongly refused", &self.wrongly_refused)];
+        let known: Vec<String> =
+            shares.iter().filter(|(_, it)| it.of > 0).map(|(what, it)| format!("{what} {it}")).collect();
+        f.write_str(&known.join(", "))
     }
 }
 

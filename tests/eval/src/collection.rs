@@ -158,7 +158,8 @@ impl Collection {
             Outcome::Failed(failure, _) => faults.push(format!("{}: {}", failure.path, failure.reason)),
         });
         let is_judged = |question: &Question| !question.pages.is_empty() || !question.passages.is_empty();
-        let questions: Vec<Question> = questions.into_iter().filter(|it| !it.refuse && is_judged(it)).collect();
+        let questions: Vec<Question> =
+            questions.into_iter().filter(|it| !it.refuse && is_judged(it)).map(|it| it.named(&base_url)).collect();
         if found.is_empty() && faults.is_empty() {
             faults.push(format!("{} holds no documentation", folder.display()));
         }

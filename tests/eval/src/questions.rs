@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 use docent_core::vectorize::Filter;
 use serde::{Deserialize, Serialize};
 
+use crate::pages;
+
 pub use read::{QuestionSet, QuestionsError, read, read_judged};
 
 /// One question, as it stands in a file and in the records of a run.
@@ -68,6 +70,25 @@ pub struct Question {
     /// Proposed by a program and not yet confirmed by a person: never asked.
     #[serde(default, skip_serializing_if = "is_false")]
     pub draft: bool,
+}
+
+impl Question {
+    /// The same question with its pages and passages by name, however they were written, so that they
+    /// can be compared with what was found. Of two ways to write one page, the higher grade counts.
+    #[must_use]
+    pub fn named(mut self, base_url: &str) -> Self {
+        let named = |grades: Grades, name: &dyn Fn(&str) -> String| {
+            let mut named: BTreeMap<String, u32> = BTreeMap::new();
+            for (written, grade) in grades.0 {
+                let known = named.entry(name(&written)).or_insert(grade);
+                *known = grade.max(*known);
+            }
+            Grades(named)
+        };
+        self.pages = named(self.pages, &|written| pages::name(base_url, written).0);
+        self.passages = named(self.passages, &|written| pages::passage(base_url, written));
+        self
+    }
 }
 
 /// Pages or passages with how well they answer: 1 and more, 0 for judged and of no use. A file may

@@ -10,6 +10,7 @@ pub mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
@@ -396,7 +397,10 @@ impl Lists {
 fn stage<T>(name: &str, what: &str, work: impl FnOnce() -> Result<T, RetrievalError>) -> Result<T, RetrievalError> {
     let started = Instant::now();
     let done = work()?;
-    eprintln!("{name}: {what} in {:.1} s", started.elapsed().as_secs_f64());
+    // For somebody who waits; a file or another program does not.
+    if std::io::stderr().is_terminal() {
+        eprintln!("{name}: {what} in {:.1} s", started.elapsed().as_secs_f64());
+    }
     Ok(done)
 }
 
@@ -405,13 +409,9 @@ fn written(folder: &Path, run: &Run) -> Result<PathBuf, RetrievalError> {
     let plain = |c: char| if c.is_alphanumeric() || c == '-' { c } else { '-' };
     let name: String = run.header.label.chars().map(plain).collect();
     let path = folder.join(format!("{name}.jsonl"));
-    let lines =
-        std::iter::once(serde_json::to_string(&run.header)).chain(run.records.iter().map(serde_json::to_string));
     let write = || {
         std::fs::create_dir_all(folder)?;
-        let mut text = lines.collect::<Result<Vec<_>, _>>().map_err(std::io::Error::other)?.join("\n");
-        text.push('\n');
-        std::fs::write(&path, text)
+        run.write(&path)
     };
     write().map_err(|source| RetrievalError::Write { path: path.clone(), source })?;
     Ok(path)

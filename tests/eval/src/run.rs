@@ -289,6 +289,7 @@ impl Asked {
             return Err(RunError::Nothing(self.questions.clone()));
         }
         let base_url = self.base_url.clone().or(set.base_url).unwrap_or_default();
+        let questions = questions.into_iter().map(|question| question.named(&base_url)).collect();
         Ok(Selected { questions, base_url })
     }
 

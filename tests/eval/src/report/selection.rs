@@ -23,7 +23,7 @@ pub(super) fn judge_by<'a>(run: &mut Run, questions: impl Iterator<Item = &'a Qu
     run.records.retain_mut(|record| {
         let same = |it: &&&Question| it.question == record.question.question && it.turns == record.question.turns;
         let found = by_id.get(record.question.id.as_str()).filter(same);
-        found.map(|question| record.question = (*question).clone()).is_some()
+        found.map(|question| record.question = (*question).clone().named(&run.header.base_url)).is_some()
     });
     before - run.records.len()
 }

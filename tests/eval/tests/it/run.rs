@@ -38,7 +38,7 @@ pub(crate) fn said(output: &Output) -> String {
 fn questions(folder: &TempDir) -> PathBuf {
     let path = folder.path().join("questions.jsonl");
     let lines = [
-        json!({"id": "ingest", "question": "How do I ingest my documentation?", "pages": ["ingest"], "tags": ["how"]}),
+        json!({"id": "ingest", "question": "How do I ingest my documentation?", "pages": ["ingest.md"], "tags": ["how"]}),
         json!({"id": "model", "question": "How do I set the chat model?", "pages": ["configuration"], "tags": ["how"]}),
         json!({"id": "follow", "question": "And how long is it kept?", "turns": ["What is a session?"]}),
         json!({"id": "page", "question": "Which options are there?", "page": "https://docs.example/local/"}),
@@ -98,6 +98,7 @@ fn a_run_keeps_what_came_of_each_question_and_a_second_one_differs_in_times_only
     assert_eq!(record.ranking.len(), trace.candidates.len());
     assert!(record.ranking.len() > 4 && record.ranking.iter().is_sorted_by(|a, b| a.score > b.score));
     assert_eq!(record.ranking[0].page, "ingest");
+    assert!(record.question.pages.0.contains_key("ingest"), "written as a file, it is the same page");
     assert!(record.ranking[0].text.len() > 40 && answer.text.contains('['), "{record:#?}");
     assert_eq!((answer.finish.as_str(), answer.refused), ("stop", false));
     let Times { first_event_ms: Some(event), first_token_ms: Some(token), last_ms: Some(last) } = record.times else {
