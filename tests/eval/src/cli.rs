@@ -90,3 +90,35 @@ fn failed(error: &impl Display, code: u8) -> ExitCode {
     eprintln!("docent-eval: {error}");
     ExitCode::from(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_command_and_option() {
+        let overview = include_str!("../../../docs/evaluation.md");
+        // The account and its services are named as for `docent`.
+        let pages = [
+            include_str!("../../../docs/ingest.md"),
+            include_str!("../../../docs/evaluation/questions.md"),
+            include_str!("../../../docs/evaluation/run.md"),
+            include_str!("../../../docs/evaluation/measures.md"),
+            include_str!("../../../docs/evaluation/reports.md"),
+            include_str!("../../../docs/evaluation/tuning.md"),
+        ]
+        .concat();
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            assert!(overview.contains(&format!("`{name}`")), "add {name} to docs/evaluation.md");
+            for option in command.get_arguments().filter_map(clap::Arg::get_long).filter(|option| *option != "help") {
+                let is_told = ["`", " "].iter().any(|end| pages.contains(&format!("--{option}{end}")));
+                assert!(is_told, "{name} --{option} is on no page below docs/evaluation");
+            }
+        }
+    }
+}
