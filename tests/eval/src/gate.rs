@@ -14,6 +14,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::compare::{self, Difference};
+use crate::judge::summary::Summary;
+use crate::judge::{self, JudgeError};
 use crate::measures::{self, Better, Measure};
 use crate::records::{Run, RunError};
 use crate::report::text::{difference, number};
@@ -33,6 +35,9 @@ pub struct Check {
     /// A run, or its scores, that `not_worse` compares with.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// What a model said of the run (docent-eval judge), for gates on `judge:` measures.
+    #[arg(long, value_name = "FILE")]
+    verdicts: Option<PathBuf>,
     /// Write the results as JUnit XML, a test case for each gate.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -72,6 +77,9 @@ pub enum GateError {
         /// What is wrong.
         faults: Vec<Fault>,
     },
+    /// The verdicts cannot be read.
+    #[error(transparent)]
+    Verdicts(#[from] JudgeError),
     /// The results cannot be written as JUnit.
     #[error("cannot write JUnit: {0}")]
     Junit(#[from] quick_junit::SerializeError),
@@ -88,12 +96,27 @@ impl Check {
             std::fs::read_to_string(&self.gates).map_err(|source| GateError::File { path: path.clone(), source })?;
         let gates = read(&text, self.baseline.is_some()).map_err(|faults| GateError::Faults { path, faults })?;
         let measures = needed(&gates);
-        let scores = read_scores(&self.run, &measures, self.seed)?;
+        let mut scores = read_scores(&self.run, &measures, self.seed)?;
+        if let Some(verdicts) = &self.verdicts {
+            join(&mut scores, judge::summary::of_run(&Run::read(&self.run)?, judge::read_verdicts(verdicts)?));
+        }
         let baseline = self.baseline.as_deref().map(|path| read_scores(path, &measures, self.seed)).transpose()?;
         let results = check(&gates, &scores, baseline.as_ref(), self.seed);
         self.show(&results, &scores)?;
         let held = results.iter().all(|result| result.held);
         Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Puts what a model said beside the measures, over all questions.
+fn join(scores: &mut Scores, summary: Summary) {
+    for aspect in summary.aspects {
+        for question in &mut scores.questions {
+            if let Some(mean) = aspect.questions.get(&question.id) {
+                question.values.insert(aspect.name.to_owned(), *mean);
+            }
+        }
+        scores.all.push((aspect.name.to_owned(), aspect.mean));
     }
 }
 

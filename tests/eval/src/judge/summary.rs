@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::judge::Verdict;
 use crate::judge::prompt::{self, Aspect};
+use crate::records::{Record, Run};
 use crate::scores::Estimate;
 use crate::statistics::{Resampling, Statistic, intervals};
 
@@ -36,6 +37,19 @@ pub struct AspectSummary {
     pub widest: (f64, f64),
     /// The mean of each question.
     pub questions: BTreeMap<String, f64>,
+}
+
+/// Sums up the verdicts on the answers of a run as they are in it: an answer that is another one since
+/// has none.
+pub fn of_run(run: &Run, mut verdicts: Vec<Verdict>) -> Summary {
+    let records: BTreeMap<(&str, u32), &Record> =
+        run.records.iter().map(|record| ((record.question.id.as_str(), record.repeat), record)).collect();
+    verdicts.retain(|verdict| {
+        let record = records.get(&(verdict.question.as_str(), verdict.repeat));
+        let asked = record.and_then(|record| prompt::Asked::about(record, &verdict.model));
+        asked.is_some_and(|asked| asked.hash == verdict.asked)
+    });
+    of(&verdicts, run.header.seed)
 }
 
 /// Sums up. Intervals are over questions.

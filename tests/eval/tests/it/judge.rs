@@ -86,6 +86,16 @@ fn a_judging_that_broke_off_goes_on_and_shows_how_far_verdicts_lie_apart() {
     assert_eq!(relevance["widest"], json!([0.5, 1.0]));
     assert_eq!(calls.iter().take(2).count(), 2);
 
+    let gate = |bound: f64| {
+        let gates = folder.path().join("gates.toml");
+        let text = "[[gate]]\nmeasure = \"errors\"\nmost = 0\n[[gate]]\nmeasure = \"judge:relevance\"\nleast = ";
+        std::fs::write(&gates, format!("{text}{bound}\n")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docent-eval"));
+        command.arg("gate").arg(folder.path().join("run.jsonl")).arg("--gates").arg(gates);
+        command.arg("--verdicts").arg(folder.path().join("run.verdicts.jsonl")).output().unwrap().status.code()
+    };
+    assert_eq!((gate(0.7), gate(0.8)), (Some(0), Some(1)), "a gate may go by the judge, beside others");
+
     let before = out.stdout;
     assert_eq!(judge(folder.path(), "http://127.0.0.1:1/v1").stdout, before, "everything is judged: nobody is asked");
 }
