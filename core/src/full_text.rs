@@ -4,14 +4,131 @@
 //! So nothing of a question but letters and digits, and names in which no quote can be, gets there,
 //! and each stands in quotes. Any of the words may match; how many do, and how rare they are, is
 //! what `bm25()` ranks by.
+//!
+//! [`LOOKUP_SQL`] is the one statement that searches both tables.
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+
 use crate::identifiers::identifiers;
+use crate::vectorize::{Filter, Match, Metadata};
 
 /// Words and names of a question that are looked up, each: more than people write, and far less than
 /// the database takes.
 const MAX_TERMS: usize = 64;
+
+/// How `chunk_words` is ranked: what a word counts in the title, in the headings and in the text. A
+/// name of `chunk_identifiers` counts 1.
+const RANK: &str = "bm25(2.0, 1.5, 1.0)";
+
+/// Best rows of each table that are added up. A chunk beyond the best of one table keeps its score in
+/// the other, so what is lost is the order of chunks that are far down in both.
+const DEPTH: usize = 100;
+
+/// Those of a ranking that belong to the generation and pass the filter.
+macro_rules! passing {
+    ($ranking:literal) => {
+        concat!(
+            "SELECT ranking.number, ranking.score FROM (",
+            $ranking,
+            " ORDER BY rank LIMIT 5000) AS ranking \
+             CROSS JOIN chunk_life ON chunk_life.chunk = ranking.number \
+             CROSS JOIN chunk ON chunk.number = ranking.number \
+             WHERE born <= ?1 ->> 'generation' AND (died IS NULL OR died > ?1 ->> 'generation') \
+             AND (?1 ->> 'lang' IS NULL OR lang = ?1 ->> 'lang') \
+             AND (?1 ->> 'version' IS NULL OR version = ?1 ->> 'version') \
+             AND (?1 ->> 'product' IS NULL OR product = ?1 ->> 'product') \
+             ORDER BY ranking.score DESC LIMIT ?1 ->> 'depth'"
+        )
+    };
+}
+
+/// What is ranked: `number` and `score` of the best chunks, best first, the higher the better.
+///
+/// FTS5 sorts by `rank` itself, so that D1 counts (and bills) the rows that are taken and not all that
+/// have a word of the question. Of each table the 5,000 best are looked at, in their order, until
+/// enough belong to the generation and pass the filter: what is asked for with a filter that nothing
+/// passes may not read the whole table. All of the question is one parameter, see [`parameter`].
+macro_rules! ranked {
+    () => {
+        concat!(
+            "SELECT number, sum(score) AS score FROM (",
+            "SELECT * FROM (",
+            passing!(
+                "SELECT rowid AS number, -rank AS score FROM chunk_words \
+                      WHERE chunk_words MATCH ?1 ->> 'words' AND rank MATCH ?1 ->> 'rank'"
+            ),
+            ") UNION ALL SELECT * FROM (",
+            passing!(
+                "SELECT rowid AS number, -rank AS score FROM chunk_identifiers \
+                      WHERE chunk_identifiers MATCH ?1 ->> 'identifiers'"
+            ),
+            ")) GROUP BY number ORDER BY score DESC, number LIMIT ?1 ->> 'limit'"
+        )
+    };
+}
+
+/// The best chunks of a question by number, as [`LOOKUP_SQL`] ranks them.
+pub const RANKING_SQL: &str = ranked!();
+
+/// The best chunks of a question, each a [`Hit`]. Of equals the one with the lower id comes first.
+pub const LOOKUP_SQL: &str = concat!(
+    "SELECT id, score, url, anchor, title, heading, text FROM (",
+    ranked!(),
+    ") JOIN chunk USING (number) ORDER BY score DESC, id"
+);
+
+/// The parameter of [`LOOKUP_SQL`] and of [`RANKING_SQL`], as JSON: one value carries all of it, since
+/// every value more is a call more into JavaScript.
+pub fn parameter(queries: &Queries, options: &Lookup) -> String {
+    // FTS5 takes no empty query; an empty phrase is in no chunk.
+    let or_nothing = |query: &str| if query.is_empty() { "\"\"".to_owned() } else { query.to_owned() };
+    let Filter { lang, version, product } = &options.filter;
+    serde_json::json!({
+        "words": or_nothing(&queries.words), "identifiers": or_nothing(&queries.identifiers),
+        "generation": options.generation, "lang": lang, "version": version, "product": product,
+        "rank": RANK, "limit": options.limit, "depth": options.limit.max(DEPTH),
+    })
+    .to_string()
+}
+
+/// What may be found, and how much of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lookup {
+    /// The generation that is live.
+    pub generation: u64,
+    /// What the visitor wants of it.
+    pub filter: Filter,
+    /// Most chunks of each query.
+    pub limit: usize,
+}
+
+/// A chunk that was found: a row of [`LOOKUP_SQL`], whose columns have these names.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Hit {
+    /// The chunk's id, which is the id of its vector.
+    pub id: String,
+    /// BM25 by words and by names together, above 0: the higher the better, and comparable within one
+    /// question alone.
+    pub score: f64,
+    /// Page address without anchor.
+    pub url: String,
+    /// Fragment of the innermost heading, without `#`; may be empty.
+    pub anchor: String,
+    /// Page title.
+    pub title: String,
+    /// Heading trail below the title; may be empty.
+    pub heading: String,
+    /// The chunk as Markdown.
+    pub text: String,
+}
+
+impl From<Hit> for Match {
+    fn from(Hit { id, score, url, anchor, title, heading, text }: Hit) -> Self {
+        Self { id, score, metadata: Some(Metadata { url, anchor, title, heading, text, ..Metadata::default() }) }
+    }
+}
 
 /// What to look up; an empty query means that there is nothing to look up there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

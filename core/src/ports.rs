@@ -6,6 +6,7 @@
 
 use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
+use crate::full_text::{Hit, Lookup, Queries};
 use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
 use crate::vectorize::{Match, QueryOptions};
@@ -27,6 +28,12 @@ pub trait Search {
 
     /// One list a vector, best first, all asked at the same time.
     async fn search(&self, vectors: &[Self::Vector], options: &QueryOptions) -> Result<Vec<Vec<Match>>, Fault>;
+}
+
+/// Finds the chunks that have the words and names of a question.
+pub trait Lexical {
+    /// One list a query, best first, all asked in one call. Nothing is found by an empty query.
+    async fn lookup(&self, queries: &[Queries], options: &Lookup) -> Result<Vec<Vec<Hit>>, Fault>;
 }
 
 /// Writes answers.

@@ -15,8 +15,11 @@ use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
+use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Opinions, Route, Search, Sessions};
+use docent_core::ports::{
+    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions,
+};
 use docent_core::session::{Turn, prefix};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
@@ -138,21 +141,27 @@ impl LocalPorts {
 
     /// The first row of a query.
     async fn first(&self, sql: &str, params: &[String]) -> Result<Option<Value>, Fault> {
+        let rows = self.rows(&json!({ "sql": sql, "params": params })).await?;
+        Ok(rows.into_iter().next().and_then(|rows| rows.into_iter().next()))
+    }
+
+    /// The rows of each statement of a call.
+    async fn rows(&self, statements: &Value) -> Result<Vec<Vec<Value>>, Fault> {
         let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
         let d1_fault = |error: &dyn std::fmt::Display| Fault::D1(format!("D1_ERROR: {error}"));
         let request = Request::post("/query")
             .header(HEADER, format!("d1:{database}"))
             .header(header::HOST, "d1")
-            .body(Body::from(json!({ "sql": sql, "params": params }).to_string()))
+            .body(Body::from(statements.to_string()))
             .map_err(|error| d1_fault(&error))?;
         let response = self.call("D1", request).await?;
         let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| d1_fault(&error))?;
-        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| d1_fault(&error))?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|error| d1_fault(&error))?;
         if let Some(error) = answer.get("error") {
             return Err(d1_fault(error));
         }
-        let rows = answer.pointer_mut("/0/results").ok_or_else(|| d1_fault(&"an answer without results"))?;
-        Ok(rows.get_mut(0).map(Value::take))
+        let outcomes: Vec<Outcome> = serde_json::from_value(answer).map_err(|error| d1_fault(&error))?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.results).collect())
     }
 
     async fn keys(&self, session: &str, limit: usize) -> Result<(Vec<String>, bool), Fault> {
@@ -162,6 +171,12 @@ impl LocalPorts {
         let page: KeyPage = read_kv(&body)?;
         Ok((page.keys.into_iter().map(|key| key.name).collect(), page.list_complete))
     }
+}
+
+/// What a statement of D1 gave.
+#[derive(Deserialize)]
+struct Outcome {
+    results: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -323,6 +338,16 @@ impl Content for LocalPorts {
 
     fn remember(&self, known: Known) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    }
+}
+
+impl Lexical for LocalPorts {
+    async fn lookup(&self, queries: &[Queries], options: &Lookup) -> Result<Vec<Vec<Hit>>, Fault> {
+        let statement =
+            |queries: &Queries| json!({ "sql": LOOKUP_SQL, "params": [full_text::parameter(queries, options)] });
+        let lists = self.rows(&queries.iter().map(statement).collect()).await?;
+        let hit = |row: Value| serde_json::from_value(row).map_err(|error| Fault::D1(format!("a row: {error}")));
+        lists.into_iter().map(|rows| rows.into_iter().map(hit).collect()).collect()
     }
 }
 

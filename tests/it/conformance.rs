@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use docent_core::answer;
 use docent_core::api::{Answer, Ask, Unanswered};
 use docent_core::draft::Unstreamed;
+use docent_core::full_text::{self, Hit, Lookup};
+use docent_core::ports::{Fault, Lexical};
 use docent_core::settings::Settings;
+use docent_core::vectorize::Filter;
+use docent_local::DatabaseConfig;
 use docent_local::ports::LocalPorts;
 use serde_json::{Value, json};
 
@@ -145,4 +149,56 @@ fn forget_all_but_the_first(bot: &Bot, session: Option<&str>) {
         let url = format!("{}/accounts/local/storage/kv/namespaces/{NAME}/values/{key}", bot.cloud.api_base());
         ureq::delete(&url).header("authorization", "Bearer local").call().unwrap();
     }
+}
+
+#[test]
+fn words_find_what_the_live_generation_holds_best_first_and_what_fails_is_told() {
+    let mut setup = Setup::default();
+    setup.cloud.databases.push(DatabaseConfig { id: "bare".to_owned(), name: "bare".to_owned(), migrations: None });
+    let bot = setup.start();
+    let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
+    ports.content = Some(NAME.to_owned());
+    let lookup = |ports: &LocalPorts, questions: &[&str], options: &Lookup| {
+        let queries: Vec<_> = questions.iter().map(|question| full_text::queries(question)).collect();
+        pollster::block_on(ports.lookup(&queries, options))
+    };
+    let everything = Lookup { generation: 1, limit: 20, ..Lookup::default() };
+    let found = lookup(&ports, &["FIRST_BYTE_MS", QUESTION, " ?! "], &everything).unwrap();
+    let [names, words, nothing] = <[Vec<Hit>; 3]>::try_from(found).unwrap();
+    assert!(names[0].text.contains("FIRST_BYTE_MS") && words[0].text.contains("x-docent-trace-id"), "{words:#?}");
+    assert!(words.len() == 20 && words.is_sorted_by(|a, b| a.score >= b.score) && nothing.is_empty());
+    let few = lookup(&ports, &[QUESTION], &Lookup { limit: 3, ..everything.clone() }).unwrap();
+    assert_eq!(few, [&words[..3]]);
+
+    for (what, options) in [
+        ("an earlier generation", Lookup { generation: 0, ..everything.clone() }),
+        (
+            "a language",
+            Lookup { filter: Filter { lang: Some("xx".into()), ..Filter::default() }, ..everything.clone() },
+        ),
+        (
+            "a version",
+            Lookup { filter: Filter { version: Some("9".into()), ..Filter::default() }, ..everything.clone() },
+        ),
+        (
+            "a product",
+            Lookup { filter: Filter { product: Some("'".into()), ..Filter::default() }, ..everything.clone() },
+        ),
+    ] {
+        assert_eq!(
+            lookup(&ports, &[QUESTION], &options).unwrap(),
+            [vec![]],
+            "{what} that the documentation does not have"
+        );
+    }
+
+    bot.script(&json!([{ "service": "d1", "respond": { "status": 500, "body": "{\"error\":\"down\"}" } }]));
+    let down = lookup(&ports, &[QUESTION], &everything).unwrap_err();
+    bot.script(&json!([]));
+    ports.content = Some("bare".to_owned());
+    let old = lookup(&ports, &[QUESTION], &everything).unwrap_err();
+    ports.content = None;
+    let none = lookup(&ports, &[QUESTION], &everything).unwrap_err();
+    assert!(matches!(down, Fault::D1(_)) && none == Fault::NoBinding("CONTENT"), "{down} {none}");
+    assert!(matches!(&old, Fault::D1(message) if message.contains("no such table")), "{old}");
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use docent_core::api;
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
+use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{Content, Embed, Fault, Generate, Host, Opinions, Route, Search, Sessions};
+use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::vectorize::{Match, Metadata, QueryOptions};
@@ -55,6 +56,8 @@ extern "C" {
     type D1;
     #[wasm_bindgen(method, catch)]
     fn prepare(this: &D1, sql: &str) -> Result<Statement, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    async fn batch(this: &D1, statements: &Array) -> Result<JsValue, JsValue>;
 
     /// A statement of D1.
     type Statement;
@@ -64,6 +67,28 @@ extern "C" {
     async fn first(this: &Statement) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     async fn run(this: &Statement) -> Result<JsValue, JsValue>;
+
+    /// What a statement of a batch gave.
+    type Outcome;
+    #[wasm_bindgen(method, getter)]
+    fn results(this: &Outcome) -> Option<Array>;
+
+    /// A row of [`LOOKUP_SQL`].
+    type Row;
+    #[wasm_bindgen(method, getter)]
+    fn id(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn score(this: &Row) -> Option<f64>;
+    #[wasm_bindgen(method, getter)]
+    fn url(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn anchor(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn title(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn heading(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn text(this: &Row) -> Option<String>;
 
     /// A match of a query.
     type Found;
@@ -268,6 +293,37 @@ fn read_match(found: &Found) -> Match {
 fn vectorize_fault(message: &str) -> Fault {
     let code = message.split_once("(code = ").and_then(|(_, rest)| rest.split_once(')')).map(|(code, _)| code);
     Fault::Vectorize { code: code.and_then(|code| code.parse().ok()), message: message.to_owned() }
+}
+
+impl Lexical for Doors {
+    async fn lookup(&self, queries: &[Queries], options: &Lookup) -> Result<Vec<Vec<Hit>>, Fault> {
+        let database = self.database()?;
+        let statement = database.prepare(LOOKUP_SQL).map_err(d1_fault)?;
+        let statements = Array::new();
+        for queries in queries {
+            let bound = statement.bind(&full_text::parameter(queries, options)).map_err(d1_fault)?;
+            statements.push(&bound);
+        }
+        let outcomes = database.batch(&statements).await.map_err(d1_fault)?;
+        let unlike = || Fault::D1("a batch gave no list of results".to_owned());
+        let outcomes: Array = outcomes.dyn_into().map_err(|_| unlike())?;
+        let rows = |outcome: JsValue| outcome.unchecked_ref::<Outcome>().results().ok_or_else(unlike);
+        let hits = |rows: Array| rows.iter().map(|row| read_hit(row.unchecked_ref())).collect();
+        outcomes.iter().map(|outcome| rows(outcome).map(hits)).collect()
+    }
+}
+
+/// A row field by field, as [`read_match`] does.
+fn read_hit(row: &Row) -> Hit {
+    Hit {
+        id: row.id().unwrap_or_default(),
+        score: row.score().unwrap_or_default(),
+        url: row.url().unwrap_or_default(),
+        anchor: row.anchor().unwrap_or_default(),
+        title: row.title().unwrap_or_default(),
+        heading: row.heading().unwrap_or_default(),
+        text: row.text().unwrap_or_default(),
+    }
 }
 
 impl Generate for Doors {

@@ -1,25 +1,20 @@
 //! Search by words: the full-text tables that `docent ingest` fills, made by the same migration with
-//! the same tokenizers, in a database of its own.
+//! the same tokenizers, in a database of its own, by the statement that the bot searches by.
 
 use docent_core::chunk::Chunk;
-use docent_core::full_text;
+use docent_core::full_text::{self, Lookup, RANKING_SQL};
 use docent_core::identifiers::identifiers;
 use rusqlite::{Connection, params};
 
 /// Schema of the bot's database.
 const MIGRATION: &str = include_str!("../../../../worker/migrations/0001_content.sql");
-/// What a word in the title, in the headings and in the text counts, as `bm25()` takes it.
-const WEIGHTS: [f64; 3] = [2.0, 1.5, 1.0];
-/// What a name found whole counts against words.
-const IDENTIFIER_WEIGHT: f64 = 1.0;
+/// Chunks of a question that are ranked: enough for [`DEPTH`](super::index::DEPTH) pages.
+const LIMIT: usize = 1_000;
 
 const ADD: &str =
     "INSERT INTO chunk (number, id, path, url, anchor, title, heading, lang, version, product, text, identifiers)
     VALUES (?1, ?1, '', '', '', ?2, ?3, '', '', '', ?4, ?5)";
-/// FTS5's `bm25()` is negative, the better the lower.
-const BY_WORDS: &str = "SELECT rowid, -bm25(chunk_words, ?2, ?3, ?4) FROM chunk_words WHERE chunk_words MATCH ?1";
-const BY_IDENTIFIERS: &str =
-    "SELECT rowid, -bm25(chunk_identifiers) FROM chunk_identifiers WHERE chunk_identifiers MATCH ?1";
+const ADD_LIFE: &str = "INSERT INTO chunk_life (chunk, born) VALUES (?1, 0)";
 
 /// A full-text index over chunks.
 #[derive(Debug)]
@@ -46,46 +41,20 @@ impl Words {
                 metadata.text,
                 names.join(" ")
             ])?;
+            transaction.prepare_cached(ADD_LIFE)?.execute([number])?;
         }
         transaction.commit()?;
         Ok(Self(connection))
     }
 
-    /// Chunks that have a word or a name of the question, with their scores, in no order.
+    /// The best chunks that have a word or a name of the question, with their scores, best first.
     ///
     /// # Errors
     /// What the database refuses; no question is among it.
     pub fn search(&self, question: &str) -> rusqlite::Result<Vec<(usize, f64)>> {
-        let queries = full_text::queries(question);
-        let [title, heading, text] = WEIGHTS;
-        let mut found = Vec::new();
-        if !queries.words.is_empty() {
-            let mut statement = self.0.prepare_cached(BY_WORDS)?;
-            let rows = statement
-                .query_map(params![queries.words, title, heading, text], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            found = rows.collect::<Result<_, _>>()?;
-        }
-        if !queries.identifiers.is_empty() {
-            let mut statement = self.0.prepare_cached(BY_IDENTIFIERS)?;
-            let rows = statement.query_map([queries.identifiers], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            for row in rows {
-                let (number, score): (usize, f64) = row?;
-                found.push((number, score * IDENTIFIER_WEIGHT));
-            }
-        }
-        Ok(summed(found))
+        let options = Lookup { limit: LIMIT, ..Lookup::default() };
+        let parameter = full_text::parameter(&full_text::queries(question), &options);
+        let mut statement = self.0.prepare_cached(RANKING_SQL)?;
+        statement.query_map([parameter], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
-}
-
-/// A chunk found by words and by names has the sum.
-fn summed(mut found: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
-    found.sort_by_key(|(number, _)| *number);
-    found.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
-        if same {
-            kept.1 += next.1;
-        }
-        same
-    });
-    found
 }
