@@ -14,7 +14,7 @@ use crate::embedding::{Spec, hex};
 use crate::markdown::{self, Section};
 use crate::split::{self, Piece, Room, json_bytes};
 use crate::tokens::{self, SPECIAL_TOKENS};
-use crate::vectorize::{MAX_METADATA_BYTES, Metadata};
+use crate::vectorize::{MAX_METADATA_BYTES, Metadata, ONLY_CHUNK};
 
 /// Title and headings take at most this much of a chunk.
 const MAX_PREFIX_TOKENS: usize = 128;
@@ -30,8 +30,9 @@ pub const TRAIL_SEPARATOR: &str = " › ";
 /// One vector to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// 32 hexadecimal characters over everything that is stored but the ordinal. Equal documents
-    /// give equal ids, and whatever changes gets another one.
+    /// 32 hexadecimal digits. Equal documents give equal ids, and whatever is stored, but for the
+    /// ordinal, gives another one when it changes. The last sixteen say which page it is of: see
+    /// [`crate::vectorize::page_of`].
     pub id: String,
     /// Tokens of [`text_to_embed`], the special ones included.
     pub tokens: usize,
@@ -81,8 +82,20 @@ pub fn chunks(document: &Document, spec: &Spec) -> Vec<Chunk> {
     let sections = markdown::sections(&document.body, document.anchors);
     let drafts = sections.iter().flat_map(|section| Draft::of_section(document, section, spec));
     let mut seen = BTreeMap::new();
-    let numbered = (0..).zip(merged(drafts));
-    numbered.map(|(ordinal, draft)| draft.into_chunk(ordinal, spec, &mut seen)).collect()
+    let drafts = merged(drafts);
+    let page = page_mark(&document.path, drafts.len());
+    let numbered = (0..).zip(drafts);
+    numbered.map(|(ordinal, draft)| draft.into_chunk(ordinal, &page, spec, &mut seen)).collect()
+}
+
+/// What the ids of a page's chunks end in: fifteen digits for the page, and whether it has one chunk
+/// or more. A search gives many ids at little cost, and few texts: so ids alone tell which chunks are
+/// of the same page.
+fn page_mark(path: &str, chunks: usize) -> String {
+    let mut mark = hex(&Sha256::digest(path.as_bytes()));
+    mark.truncate(15);
+    mark.push(if chunks == 1 { ONLY_CHUNK } else { '0' });
+    mark
 }
 
 /// A chunk that may still grow.
@@ -90,29 +103,32 @@ struct Draft {
     metadata: Metadata,
     trail: Vec<Rc<str>>,
     prefix_tokens: usize,
-    /// What the text takes up so far, and at most.
+    /// What the text takes up so far, what it should at most, and what fits the model.
     used: Room,
     room: Room,
+    limit: Room,
 }
 
 impl Draft {
     fn of_section(document: &Document, section: &Section, spec: &Spec) -> Vec<Self> {
         let empty = Self::empty(document, section, spec);
-        let mut room = empty.room;
+        let (mut room, mut limit) = (empty.room, empty.limit);
         let heading = section.heading.as_ref().and_then(|heading| document.body.get(heading.lines.clone()));
         let mut pieces = split::prose(heading.unwrap_or_default().trim(), room);
         pieces.retain(|piece| !piece.text.is_empty());
-        if let [heading] = pieces.as_slice()
-            && heading.tokens * 4 < room.tokens
-            && heading.bytes * 4 < room.bytes
-        {
+        let is_small = |heading: &Piece| heading.tokens * 4 < room.tokens && heading.bytes * 4 < room.bytes;
+        let heading = pieces.first().filter(|heading| pieces.len() == 1 && is_small(heading)).cloned();
+        if let Some(heading) = &heading {
             // A heading never stands alone at the end of a chunk: whatever follows fits beside it.
-            room = Room { tokens: room.tokens - heading.tokens, bytes: room.bytes - heading.bytes - BLANK_LINE_BYTES };
+            for room in [&mut room, &mut limit] {
+                room.tokens -= heading.tokens;
+                room.bytes -= heading.bytes + BLANK_LINE_BYTES;
+            }
         }
         for block in &section.blocks {
-            pieces.extend(split::block(&document.body, block, room));
+            pieces.extend(split::block(&document.body, block, room, limit));
         }
-        empty.filled(&pieces)
+        empty.filled(&pieces, heading.is_some())
     }
 
     fn empty(document: &Document, section: &Section, spec: &Spec) -> Self {
@@ -136,23 +152,29 @@ impl Draft {
         };
         let prefix_tokens = tokens::count(&prefix(&metadata.title, &metadata.heading));
         let fixed = serde_json::to_string(&metadata).map_or(MAX_METADATA_BYTES, |json| json.len());
-        let room = Room {
-            tokens: spec.max_tokens.saturating_sub(SPECIAL_TOKENS + prefix_tokens),
+        let room = |tokens: usize| Room {
+            tokens: tokens.saturating_sub(SPECIAL_TOKENS + prefix_tokens),
             bytes: MAX_METADATA_BYTES.saturating_sub(fixed),
         };
-        Self { metadata, trail: trail.to_vec(), prefix_tokens, used: Room { tokens: 0, bytes: 0 }, room }
+        let (limit, room) = (room(spec.max_tokens), room(spec.chunk_tokens.min(spec.max_tokens)));
+        Self { metadata, trail: trail.to_vec(), prefix_tokens, used: Room { tokens: 0, bytes: 0 }, room, limit }
     }
 
     /// Deals the pieces out to as few chunks as hold them, all about equally full: a page's last
-    /// chunk should not be a scrap.
-    fn filled(self, pieces: &[Piece]) -> Vec<Self> {
+    /// chunk should not be a scrap. What is beyond the aim by itself, code or a table, stands alone but
+    /// for a heading before it, which the first piece may be.
+    fn filled(self, pieces: &[Piece], has_heading: bool) -> Vec<Self> {
         let target = self.room.tokens.max(1);
         let total: usize = pieces.iter().map(|piece| piece.tokens).sum();
         let aim = total.div_ceil(total.div_ceil(target).max(1));
         let mut drafts: Vec<Self> = Vec::new();
-        for piece in pieces {
+        for (at, piece) in pieces.iter().enumerate() {
+            let behind_heading = has_heading && at == 1;
             match drafts.last_mut() {
-                Some(last) if last.used.tokens < aim && last.takes(piece.tokens, piece.bytes) => {
+                Some(last)
+                    if last.used.tokens < aim && last.takes(piece.tokens, piece.bytes)
+                        || behind_heading && last.can_take(piece.tokens, piece.bytes) =>
+                {
                     last.push(&piece.text, piece.tokens, piece.bytes, if piece.tight { "\n" } else { "\n\n" });
                 }
                 _ => {
@@ -169,9 +191,14 @@ impl Draft {
         Self { metadata: self.metadata.clone(), trail: self.trail.clone(), ..*self }
     }
 
-    /// Whether that much more fits, a blank line before it included.
+    /// Whether that much more should be in it, a blank line before it included.
     fn takes(&self, tokens: usize, bytes: usize) -> bool {
-        self.used.tokens + tokens <= self.room.tokens && self.used.bytes + BLANK_LINE_BYTES + bytes <= self.room.bytes
+        self.used.tokens + tokens <= self.room.tokens && self.can_take(tokens, bytes)
+    }
+
+    /// Whether that much more fits the model.
+    fn can_take(&self, tokens: usize, bytes: usize) -> bool {
+        self.used.tokens + tokens <= self.limit.tokens && self.used.bytes + BLANK_LINE_BYTES + bytes <= self.limit.bytes
     }
 
     fn push(&mut self, text: &str, tokens: usize, bytes: usize, glue: &str) {
@@ -181,13 +208,13 @@ impl Draft {
     }
 
     /// `seen` counts the chunks that would have the same id.
-    fn into_chunk(self, ordinal: u32, spec: &Spec, seen: &mut BTreeMap<String, u32>) -> Chunk {
+    fn into_chunk(self, ordinal: u32, page: &str, spec: &Spec, seen: &mut BTreeMap<String, u32>) -> Chunk {
         let mut metadata = Metadata { ordinal: 0, generation: 0, ..self.metadata };
         let content = serde_json::to_string(&metadata).unwrap_or_default();
         let id = |equals: u32| {
-            let mut id = hex(&Sha256::digest(format!("{}\n{equals}\n{content}", spec.fingerprint())));
-            id.truncate(32);
-            id
+            let mut id = hex(&Sha256::digest(format!("{}\n{equals}\n{page}\n{content}", spec.fingerprint())));
+            id.truncate(16);
+            id + page
         };
         let first = id(0);
         let equals = seen.entry(first.clone()).or_default();
@@ -285,7 +312,7 @@ mod tests {
 
     #[test]
     fn sections_beside_each_other_stay_apart_with_their_own_heading_and_anchor() {
-        let text = long("Every system has its own installer.", 300);
+        let text = long("Every system has its own installer.", 150);
         let chunks = cut(&format!(
             "# Install\n\n{text}\n\n## On Windows\n\n{text}\n\n### With winget\n\nShort.\n\n## On Linux\n\nShort.\n"
         ));

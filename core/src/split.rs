@@ -47,10 +47,11 @@ pub(crate) fn json_bytes(text: &str) -> usize {
     text.bytes().map(escaped).sum()
 }
 
-/// The pieces of a block of `source`, in its order.
-pub(crate) fn block(source: &str, block: &Block, room: Room) -> Vec<Piece> {
+/// The pieces of a block of `source`, in its order. Code and tables may take up `limit` where that
+/// keeps them whole; everything else gets `room`.
+pub(crate) fn block(source: &str, block: &Block, room: Room, limit: Room) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    Splitter { source, room, pieces: &mut pieces }.block(block, false);
+    Splitter { source, room, limit, pieces: &mut pieces }.block(block, false);
     pieces
 }
 
@@ -62,6 +63,7 @@ pub(crate) fn prose(text: &str, room: Room) -> Vec<Piece> {
 struct Splitter<'a> {
     source: &'a str,
     room: Room,
+    limit: Room,
     pieces: &'a mut Vec<Piece>,
 }
 
@@ -75,8 +77,12 @@ impl Splitter<'_> {
             }
         }
         let whole = Piece::new(text, is_tight(self.source, block.lines.start));
+        let room = match block.kind {
+            Kind::Fence(_) | Kind::Indented | Kind::Table => self.limit,
+            Kind::Container | Kind::Prose => self.room,
+        };
         if whole.text.is_empty() {
-        } else if whole.fits(self.room) {
+        } else if whole.fits(room) {
             self.pieces.push(whole);
         } else {
             self.cut_block(block, inside);

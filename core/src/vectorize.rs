@@ -30,6 +30,21 @@ pub const MAX_LIST_COUNT: usize = 1_000;
 pub const METADATA_INDEXES: [(&str, &str); 4] =
     [("lang", "string"), ("version", "string"), ("product", "string"), ("gen", "number")];
 
+/// Last digit of the id of a page's only chunk; of others it is `0`.
+pub const ONLY_CHUNK: char = '1';
+/// Hexadecimal digits of a chunk's id that are its own; the page's follow.
+const OWN_DIGITS: usize = 16;
+
+/// The page that a chunk is of, as far as its id tells: something that all chunks of the page have and
+/// no other chunk, and whether it is the page's only chunk. An id of another form is a page of its own.
+pub fn page_of(id: &str) -> (&str, bool) {
+    let digits = id.len() == 2 * OWN_DIGITS;
+    match id.get(OWN_DIGITS..).filter(|_| digits) {
+        Some(page) => (page, page.ends_with(ONLY_CHUNK)),
+        None => (id, false),
+    }
+}
+
 /// Stored beside every vector, and all that an answer needs of a chunk. A promise to Workers
 /// already deployed: fields are added, never renamed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
