@@ -8,6 +8,7 @@ use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
 use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
+use crate::trace::Kept;
 use crate::vectorize::{Match, QueryOptions};
 use crate::workers_ai::{AiError, ChatRequest};
 
@@ -83,6 +84,12 @@ pub trait Sessions {
 pub trait Opinions {
     /// Takes the place of an earlier opinion on the same answer.
     async fn keep(&self, opinion: &Opinion) -> Result<(), Fault>;
+}
+
+/// Keeps the ways to answers.
+pub trait Traces {
+    /// Keeps a trace, once however often it comes, and lets some go that are too old.
+    async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault>;
 }
 
 /// Time and chance, which the flow has none of.

@@ -16,8 +16,11 @@ use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{ByteStream, Content, Embed, Fault, Generate, Host, Opinions, Route, Search, Sessions};
+use docent_core::ports::{
+    ByteStream, Content, Embed, Fault, Generate, Host, Opinions, Route, Search, Sessions, Traces,
+};
 use docent_core::session::{Turn, prefix};
+use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
 use futures_util::future::try_join_all;
@@ -138,21 +141,26 @@ impl LocalPorts {
 
     /// The first row of a query.
     async fn first(&self, sql: &str, params: &[String]) -> Result<Option<Value>, Fault> {
+        let mut answer = self.d1(&json!({ "sql": sql, "params": params })).await?;
+        let rows = answer.pointer_mut("/0/results");
+        let rows = rows.ok_or_else(|| Fault::D1("D1_ERROR: an answer without results".to_owned()))?;
+        Ok(rows.get_mut(0).map(Value::take))
+    }
+
+    /// One query, or a list of them, as one transaction.
+    async fn d1(&self, queries: &Value) -> Result<Value, Fault> {
         let database = self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))?;
         let d1_fault = |error: &dyn std::fmt::Display| Fault::D1(format!("D1_ERROR: {error}"));
         let request = Request::post("/query")
             .header(HEADER, format!("d1:{database}"))
             .header(header::HOST, "d1")
-            .body(Body::from(json!({ "sql": sql, "params": params }).to_string()))
+            .body(Body::from(queries.to_string()))
             .map_err(|error| d1_fault(&error))?;
         let response = self.call("D1", request).await?;
         let body = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| d1_fault(&error))?;
-        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| d1_fault(&error))?;
-        if let Some(error) = answer.get("error") {
-            return Err(d1_fault(error));
-        }
-        let rows = answer.pointer_mut("/0/results").ok_or_else(|| d1_fault(&"an answer without results"))?;
-        Ok(rows.get_mut(0).map(Value::take))
+        let answer: Value = serde_json::from_slice(&body).map_err(|error| d1_fault(&error))?;
+        answer.get("error").map_or(Ok(()), |error| Err(d1_fault(error)))?;
+        Ok(answer)
     }
 
     async fn keys(&self, session: &str, limit: usize) -> Result<(Vec<String>, bool), Fault> {
@@ -362,6 +370,13 @@ impl Opinions for LocalPorts {
     async fn keep(&self, opinion: &Opinion) -> Result<(), Fault> {
         let row = serde_json::to_string(opinion).map_err(|error| unreadable("D1", &error))?;
         self.first(KEEP_SQL, &[row]).await.map(drop)
+    }
+}
+
+impl Traces for LocalPorts {
+    async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault> {
+        let query = |sql: &str, value: &str| json!({ "sql": sql, "params": [value] });
+        self.d1(&json!([query(KEEP_TRACE_SQL, &kept.trace), query(EXPIRE_SQL, &kept.oldest)])).await.map(drop)
     }
 }
 
