@@ -19,7 +19,7 @@ use crate::retrieve;
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::Part;
-use crate::trace::{self, Kept, RefusedBy, Rules, Steps, Trace, Try};
+use crate::trace::{self, Kept, RefusedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
 use crate::vectorize::{Filter, Match, QueryOptions};
 use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
 
@@ -92,6 +92,7 @@ pub async fn prepare<P: Ports>(
     let evidence = retrieve::evidence(&candidates);
     let message_id = ports.unique_id();
     let trace = Trace {
+        v: TRACE_VERSION,
         trace_id: trace_id.clone(),
         message_id: message_id.clone(),
         asked_at,

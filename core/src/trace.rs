@@ -11,6 +11,9 @@ use crate::session;
 use crate::vectorize::Filter;
 use crate::workers_ai::{ChatRequest, Usage};
 
+/// Raised whenever a reader of the form before would be misled.
+pub const TRACE_VERSION: u32 = 1;
+
 /// The way to one answer. It knows nothing of who asked: no session, no address, no key.
 ///
 /// A client gets it on request, and it is kept in D1 without the texts of its candidates, as JSON:
@@ -18,6 +21,9 @@ use crate::workers_ai::{ChatRequest, Usage};
 /// renamed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
+    /// Version of the form that is kept; [`TRACE_VERSION`].
+    #[serde(default)]
+    pub v: u32,
     /// Id that the client got, and the log has; see [`id`].
     #[serde(default)]
     pub trace_id: String,
@@ -80,7 +86,7 @@ impl Trace {
     /// Of a question that failed before it was known what an answer might cite.
     pub fn unprepared(trace_id: String, question: String, asked_at: u64, now_ms: u64, error: Code) -> Self {
         let steps = Steps { answered_ms: now_ms.saturating_sub(asked_at), ..Steps::default() };
-        Self { trace_id, question, asked_at, error: Some(error), steps, ..Self::default() }
+        Self { v: TRACE_VERSION, trace_id, question, asked_at, error: Some(error), steps, ..Self::default() }
     }
 
     /// Numbers the first candidates, as they were offered to the model, and says of the others why
@@ -332,5 +338,74 @@ pub fn admit(key: Option<&str>, authorization: Option<&str>) -> Result<(), ApiEr
             Code::Unauthorized,
             "a trace is shown only to who sends the bot's TRACE_KEY, as `Authorization: Bearer <key>`",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a trace looks like in the database, and whatever else has to be able to read it.
+    const GOLDEN: &str = concat!(
+        r#"{"v":1,"trace_id":"019a5f3b7c00aaaaaaaaaaaaaaaaaaaa","message_id":"m","asked_at":1762531212288,"#,
+        r#""question":"q","queries":["q"],"filter":{"lang":"en"},"generation":3,"spec":"s","#,
+        r#""candidates":[{"id":"c","url":"u#a","title":"t","heading":"h","ranks":[1],"scores":[0.5],"n":1,"here":false},"#,
+        r#"{"id":"d","url":"v","title":"t","heading":"","ranks":[2],"scores":[0.25],"n":null,"dropped":"rank","here":true}],"#,
+        r#""left_out":0,"evidence":0.5,"rules":{"top_k":1,"context_weight":1.0,"refuse_below":0.0},"refused_by":null,"#,
+        r#""tries":[{"model":"m","offered":1,"prompt":"0123456789abcdef","fault":null,"ended_ms":9}],"model":"m","#,
+        r#""usage":{"prompt_tokens":3,"completion_tokens":2},"cost_usd":null,"cached":false,"cited":[1],"error":null,"#,
+        r#""steps":{"recalled_ms":0,"embedded_ms":1,"searched_ms":2,"first_word_ms":3,"answered_ms":9}}"#,
+    );
+
+    #[test]
+    fn what_was_kept_stays_readable_and_holds_no_text() {
+        let mut trace: Trace = serde_json::from_str(GOLDEN).unwrap();
+        for candidate in &mut trace.candidates {
+            candidate.text = "text".into();
+        }
+        let kept = Kept::new(&trace, 7, 7 * MS_PER_DAY + 255).unwrap();
+        assert_eq!((kept.trace.as_str(), kept.oldest.as_str()), (GOLDEN, "0000000000ff"));
+        assert_eq!(Kept::new(&trace, 0, u64::MAX), None);
+        // As it was before traces were kept.
+        let first = r#"{"question":"q","queries":["q"],"generation":1,"spec":"s","candidates":[],"evidence":0,
+            "refused_by":"model","steps":{"recalled_ms":0,"embedded_ms":1,"searched_ms":2,"first_word_ms":0,"answered_ms":0}}"#;
+        assert_eq!(serde_json::from_str::<Trace>(first).unwrap().refused_by, Some(RefusedBy::Model));
+    }
+
+    #[test]
+    fn a_row_stays_small_whatever_was_asked_and_found() {
+        let long = |chars: usize| "\u{1}".repeat(chars);
+        let candidate = Candidate { url: long(2_000), title: long(2_000), text: long(10_000), ..Candidate::default() };
+        let call = Try { model: long(60), fault: Some(long(MAX_FAULT_CHARS)), ..Try::default() };
+        let trace = Trace {
+            question: long(4_000),
+            queries: vec![long(4_000), long(8_000)],
+            filter: Filter { lang: Some(long(1_024)), version: Some(long(1_024)), product: Some(long(1_024)) },
+            candidates: vec![candidate; 60],
+            tries: vec![call; 60],
+            ..Trace::default()
+        };
+        let kept = Kept::new(&trace, 1, 0).unwrap();
+        assert!(kept.trace.len() < MAX_KEPT_BYTES, "{}", kept.trace.len());
+        let read: Trace = serde_json::from_str(&kept.trace).unwrap();
+        assert_eq!((read.candidates.len() + read.left_out, read.tries.len()), (60, MAX_TRIES));
+        assert!(!read.candidates.is_empty());
+    }
+
+    #[test]
+    fn ids_sort_by_time_and_tell_it() {
+        let chance = "0123456789abcdef0123456789abcdef";
+        let ids = [0, 255, 256, 1_795_274_407_709, 281_474_976_710_655].map(|ms| (ms, id(ms, chance)));
+        assert!(ids.is_sorted_by(|(_, a), (_, b)| a < b));
+        for (ms, id) in &ids {
+            assert_eq!((id.len(), time_of(id)), (32, Some(*ms)), "{id}");
+        }
+        assert_eq!((time_of("abc"), time_of(&"x".repeat(32)), time_of(&"é".repeat(16))), (None, None, None));
+    }
+
+    #[test]
+    fn what_stands_in_code_or_behind_a_word_is_no_citation() {
+        let text = "Run it [2]. As `a [9]` and list[8] show [1, 3].\n\n```sh\necho [7]\n```\nAnd [2][4] [see](x) [n].";
+        assert_eq!(cited(text), [2, 1, 3, 4]);
     }
 }

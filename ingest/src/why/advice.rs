@@ -70,7 +70,10 @@ pub(super) fn advice(trace: &Trace) -> Vec<String> {
                 .to_owned(),
         );
     }
-    said.push("If the right page is not listed at all, ask about it: docent why … --page <path or address>.".to_owned());
+    said.push(format!(
+        "If the right page is not listed at all, ask about it: docent why {} --page <path or address>",
+        trace.trace_id
+    ));
     said
 }
 
