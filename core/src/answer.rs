@@ -19,7 +19,7 @@ use crate::retrieve;
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::Part;
-use crate::trace::{RefusedBy, Steps, Trace};
+use crate::trace::{self, Kept, RefusedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
 use crate::vectorize::{Filter, Match, QueryOptions};
 use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
 
@@ -39,7 +39,9 @@ pub struct Prepared {
     passages: Vec<Passage>,
     sources: Vec<Source>,
     evidence: f64,
-    trace: Option<Trace>,
+    /// As far as the way has gone; with the texts of its candidates if it was asked for.
+    trace: Box<Trace>,
+    traced: bool,
 }
 
 /// How answering ended.
@@ -51,8 +53,12 @@ pub struct Outcome {
     pub metadata: AnswerMetadata,
     /// Why it broke off.
     pub error: Option<ApiError>,
-    /// The way to it, if it was asked for.
-    pub trace: Option<Trace>,
+    /// The way to it.
+    pub trace: Box<Trace>,
+    /// Whether the client asked for the way as well.
+    pub traced: bool,
+    /// The way as it is kept; to be given to [`trace::keep`] once the reader has the answer.
+    pub kept: Option<Kept>,
 }
 
 /// Everything up to the first word: session, generation, search. Which generation is live is read
@@ -79,26 +85,40 @@ pub async fn prepare<P: Ports>(
     let (live, (history, memory, recalled_ms, queries, vectors)) =
         try_join(pin!(generation::live(ports, &trace_id)), pin!(understood)).await?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
-    let lists = search(ports, settings, &live, &vectors, ask.filter, &trace_id).await?;
+    let lists = search(ports, settings, &live, &vectors, ask.filter.clone(), &trace_id).await?;
     let searched_ms = ports.now_ms().saturating_sub(asked_at);
     let mut candidates = retrieve::gather(lists, ask.page.as_deref());
     retrieve::fuse(&mut candidates, &[1.0, settings.context_weight]);
     let evidence = retrieve::evidence(&candidates);
-    let trace = ask.trace.then(|| Trace {
+    let message_id = ports.unique_id();
+    let trace = Trace {
+        v: TRACE_VERSION,
+        trace_id: trace_id.clone(),
+        message_id: message_id.clone(),
+        asked_at,
         question: ask.message.clone(),
         queries,
+        filter: ask.filter,
         generation: live.record.generation,
         spec: live.record.spec.clone(),
-        candidates: candidates.clone(),
+        candidates: candidates
+            .iter()
+            .map(|found| if ask.trace { found.clone() } else { found.without_text() })
+            .collect(),
         evidence,
-        refused_by: None,
+        rules: Rules {
+            top_k: settings.top_k,
+            context_weight: settings.context_weight,
+            refuse_below: settings.refuse_below,
+        },
         steps: Steps { recalled_ms, embedded_ms, searched_ms, ..Steps::default() },
-    });
+        ..Trace::default()
+    };
     let passages = retrieve::passages(candidates, settings.top_k);
     let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
     Ok(Prepared {
         trace_id,
-        message_id: ports.unique_id(),
+        message_id,
         token: session::mint(&settings.session_secret, &session, expires_at_s),
         session,
         question: ask.message,
@@ -109,7 +129,8 @@ pub async fn prepare<P: Ports>(
         sources: passages.iter().map(retrieve::source).collect(),
         passages,
         evidence,
-        trace,
+        trace: Box::new(trace),
+        traced: ask.trace,
     })
 }
 
@@ -125,25 +146,26 @@ pub async fn respond<P: Ports>(
     let mut draft = Draft::new(settings.max_tokens);
     let unasked = prepared.refused_by(settings.refuse_below);
     let mut first_word_at = None;
+    let mut tries = Vec::new();
     let result = if unasked.is_some() {
         draft.refuse(reader);
         Ok(())
     } else {
         let mut reader = Timed { reader, host: ports, first_word_at: &mut first_word_at };
-        write(ports, settings, &prepared, &mut draft, &mut reader).await
+        write(ports, settings, &prepared, &mut draft, &mut tries, &mut reader).await
     };
     draft.end(reader);
-    if let Some(trace) = &mut prepared.trace {
-        let since = |time: u64| time.saturating_sub(prepared.asked_at);
-        trace.steps.first_word_ms = first_word_at.map_or(0, since);
-        trace.steps.answered_ms = since(ports.now_ms());
-        trace.refused_by = unasked.or(draft.refused.then_some(RefusedBy::Model));
-        trace.offer(draft.offered);
-    }
+    let since = |time: u64| time.saturating_sub(prepared.asked_at);
+    prepared.trace.steps.first_word_ms = first_word_at.map_or(0, since);
+    prepared.trace.steps.answered_ms = since(ports.now_ms());
+    prepared.trace.refused_by = unasked.or(draft.refused.then_some(RefusedBy::Model));
+    prepared.trace.tries = tries;
+    prepared.trace.offer(draft.offered);
     let started = draft.started;
     let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
-    let outcome = store(ports, settings, prepared, draft, error).await;
+    let mut outcome = store(ports, settings, prepared, draft, error).await;
     send_closing(&outcome, started, reader);
+    outcome.kept = Kept::new(&outcome.trace, settings.trace_days, ports.now_ms());
     outcome
 }
 
@@ -174,8 +196,9 @@ impl Outcome {
     /// # Errors
     /// The answer broke off; the reader gets what there is.
     pub fn into_answer(self, token: String, trace_id: String) -> Result<Answer, Box<Unanswered>> {
+        let trace = self.traced.then(|| *self.trace);
         match self.error {
-            Some(error) => Err(Box::new(Unanswered { error, sources: self.turn.sources, trace: self.trace })),
+            Some(error) => Err(Box::new(Unanswered { error, sources: self.turn.sources, trace })),
             None => Ok(Answer {
                 session: token,
                 message_id: self.turn.id,
@@ -184,7 +207,7 @@ impl Outcome {
                 finish_reason: finish_reason(self.turn.finish),
                 trace_id,
                 metadata: self.metadata,
-                trace: self.trace,
+                trace,
             }),
         }
     }
@@ -315,6 +338,7 @@ async fn write<P: Ports>(
     settings: &Settings,
     prepared: &Prepared,
     draft: &mut Draft,
+    tries: &mut Vec<Try>,
     reader: &mut impl Reader,
 ) -> Result<(), Fault> {
     let mut models = prepared.models.iter();
@@ -325,13 +349,13 @@ async fn write<P: Ports>(
     loop {
         let (request, used) = request(settings, prepared, model, shrunk);
         draft.begin(model, used);
-        let fault = match ports.generate(model, &request, route).await {
-            Ok(answer) => match draft.relay(answer, reader).await {
-                Ok(()) => return Ok(()),
-                Err(fault) => fault,
-            },
-            Err(fault) => fault,
+        let result = match ports.generate(model, &request, route).await {
+            Ok(answer) => draft.relay(answer, reader).await,
+            Err(fault) => Err(fault),
         };
+        let ended_ms = ports.now_ms().saturating_sub(prepared.asked_at);
+        tries.push(Try::new(&request, model, used, result.as_ref().err(), ended_ms));
+        let Err(fault) = result else { return Ok(()) };
         log(ports, &prepared.trace_id, model, &fault);
         if draft.started {
             // Words were shown: another answer cannot be put behind them.
@@ -399,6 +423,9 @@ async fn store(
         log(ports, &prepared.trace_id, "store turn", &fault);
         memory = Memory::Unavailable;
     }
+    let mut trace = prepared.trace;
+    trace.cited = trace::cited(&turn.answer);
+    trace.error = error.as_ref().map(|error| error.code);
     let metadata = AnswerMetadata {
         refused: turn.refused,
         cost_usd: if turn.model.is_empty() { Some(0.0) } else { draft.usage.cost_usd(&turn.model) },
@@ -408,7 +435,9 @@ async fn store(
         suggestions: Vec::new(),
         memory,
     };
-    Outcome { turn, metadata, error, trace: prepared.trace }
+    (trace.model, trace.usage) = (metadata.model.clone(), metadata.usage);
+    (trace.cost_usd, trace.cached) = (metadata.cost_usd, metadata.cached);
+    Outcome { turn, metadata, error, trace, traced: prepared.traced, kept: None }
 }
 
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
@@ -416,7 +445,7 @@ fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
     if started {
         parts.push(Part::TextEnd { id: TEXT_ID });
     }
-    parts.extend(outcome.trace.as_ref().map(|data| Part::DataDocentTrace { data }));
+    parts.extend(outcome.traced.then_some(Part::DataDocentTrace { data: &outcome.trace }));
     if let Some(error) = &outcome.error {
         parts.extend([Part::DataDocentError { data: error }, Part::Error { error_text: &error.message }]);
     } else {

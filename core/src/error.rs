@@ -63,6 +63,13 @@ codes! {
     OverCapacity = "over_capacity", 503;
 }
 
+impl Code {
+    /// Whether the request was at fault, and not the bot or a service behind it.
+    pub fn is_clients(self) -> bool {
+        self.status() < 429
+    }
+}
+
 /// An error as a client gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]

@@ -9,6 +9,7 @@ use crate::feedback::Opinion;
 use crate::full_text::{Hit, Lookup, Queries};
 use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
+use crate::trace::Kept;
 use crate::vectorize::{Match, QueryOptions};
 use crate::workers_ai::{AiError, ChatRequest};
 
@@ -90,6 +91,12 @@ pub trait Sessions {
 pub trait Opinions {
     /// Takes the place of an earlier opinion on the same answer.
     async fn keep(&self, opinion: &Opinion) -> Result<(), Fault>;
+}
+
+/// Keeps the ways to answers.
+pub trait Traces {
+    /// Keeps a trace, once however often it comes, and lets some go that are too old.
+    async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault>;
 }
 
 /// Time and chance, which the flow has none of.

@@ -61,6 +61,7 @@ pub fn gather(lists: Vec<Vec<Match>>, page: Option<&str>) -> Vec<Candidate> {
                 ranks: vec![None; queries],
                 scores: vec![None; queries],
                 n: None,
+                dropped: None,
             });
             if let (Some(at), Some(score)) = (candidate.ranks.get_mut(query), candidate.scores.get_mut(query)) {
                 (*at, *score) = (Some(rank), Some(found.score));

@@ -45,6 +45,7 @@ settings! {
     IDLE_MS = "15000", "Longest pause within an answer before it counts as broken off, milliseconds.";
     SESSION_SECRET = "", "Secret that signs sessions, at least 32 characters. Set it with wrangler secret put.";
     TRACE_KEY = "", "Secret of those who may see how an answer came about, at least 32 characters; nobody may when empty.";
+    TRACE_DAYS = "7", "Days for which D1 keeps how each answer came about, with its question, for docent why; 0 to keep nothing.";
 }
 
 /// Shortest secret accepted, characters.
@@ -112,6 +113,8 @@ pub struct Settings {
     pub session_secret: String,
     /// Key of those who may see traces.
     pub trace_key: Option<String>,
+    /// Days for which traces are kept.
+    pub trace_days: u64,
 }
 
 impl Settings {
@@ -153,6 +156,7 @@ impl Settings {
             trace_key: Some(read.text("TRACE_KEY"))
                 .filter(|key| !key.is_empty())
                 .and_then(|_| read.secret("TRACE_KEY")),
+            trace_days: read.number("TRACE_DAYS", 0, 365),
         };
         if read.problems.is_empty() { Ok(settings) } else { Err(read.problems) }
     }
@@ -259,6 +263,7 @@ mod tests {
             ("ALLOWED_ORIGINS", "https://ok.example, www.example.com/docs"),
             ("SESSION_TTL_SECONDS", "5"),
             ("TRACE_KEY", "guess me"),
+            ("TRACE_DAYS", "forever"),
         ])
         .unwrap_err();
         let expected = [
@@ -272,6 +277,7 @@ mod tests {
             "www.example.com/docs",
             "SESSION_TTL_SECONDS",
             "TRACE_KEY is too short",
+            "TRACE_DAYS",
         ];
         for part in expected {
             assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");

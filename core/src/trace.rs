@@ -1,40 +1,118 @@
 //! What happened on the way to an answer, step by step, for those who may see it: it tells what was
-//! found and why, which visitors are not told.
+//! found and why, which visitors are not told. Each is kept for some days, for `docent why`.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
+use crate::embedding::hex;
 use crate::error::{ApiError, Code};
+use crate::ports::{Fault, Host, Traces, log};
 use crate::session;
+use crate::vectorize::Filter;
+use crate::workers_ai::{ChatRequest, Usage};
 
-/// The way to one answer.
+/// Raised whenever a reader of the form before would be misled.
+pub const TRACE_VERSION: u32 = 1;
+
+/// The way to one answer. It knows nothing of who asked: no session, no address, no key.
+///
+/// A client gets it on request, and it is kept in D1 without the texts of its candidates, as JSON:
+/// what an older version kept must stay readable, so fields are added with a default and never
+/// renamed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
+    /// Version of the form that is kept; [`TRACE_VERSION`].
+    #[serde(default)]
+    pub v: u32,
+    /// Id that the client got, and the log has; see [`id`].
+    #[serde(default)]
+    pub trace_id: String,
+    /// Id of the answer, which a rating names; empty when there is none.
+    #[serde(default)]
+    pub message_id: String,
+    /// When it was asked, milliseconds since 1970.
+    #[serde(default)]
+    pub asked_at: u64,
     /// The question as it was asked.
     pub question: String,
     /// What was searched for: the question, and in a conversation also the question in its light.
     pub queries: Vec<String>,
+    /// The exact filter of the search.
+    #[serde(default)]
+    pub filter: Filter,
     /// Generation of the index that was searched.
     pub generation: u64,
     /// Fingerprint of the index's embedding spec.
     pub spec: String,
     /// Everything that was found and is live, best first. The first ones were offered to the model.
     pub candidates: Vec<Candidate>,
+    /// Candidates beyond those, which were left out of what is kept.
+    #[serde(default)]
+    pub left_out: usize,
     /// Best cosine of a candidate with the question, alone or in the light of the one before it; what
     /// refusing is decided by. 0 when nothing was found.
     pub evidence: f64,
+    /// The settings that decided.
+    #[serde(default)]
+    pub rules: Rules,
     /// Who refused, if anybody did.
     pub refused_by: Option<RefusedBy>,
+    /// Each call of a chat model, in order. All but the last one failed.
+    #[serde(default)]
+    pub tries: Vec<Try>,
+    /// Model that answered; empty when none did.
+    #[serde(default)]
+    pub model: String,
+    /// Tokens of the call that answered.
+    #[serde(default)]
+    pub usage: Usage,
+    /// US dollars of it; null for a model of unknown price.
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
+    /// Whether the answer came from a cache.
+    #[serde(default)]
+    pub cached: bool,
+    /// Numbers of the passages that the answer cites, the first one cited first.
+    #[serde(default)]
+    pub cited: Vec<u32>,
+    /// Why there is no answer, or only the beginning of one, as the client was told.
+    #[serde(default)]
+    pub error: Option<Code>,
     /// How long the steps took.
     pub steps: Steps,
 }
 
 impl Trace {
-    /// Numbers the first candidates, as they were offered to the model.
+    /// Of a question that failed before it was known what an answer might cite.
+    pub fn unprepared(trace_id: String, question: String, asked_at: u64, now_ms: u64, error: Code) -> Self {
+        let steps = Steps { answered_ms: now_ms.saturating_sub(asked_at), ..Steps::default() };
+        Self { v: TRACE_VERSION, trace_id, question, asked_at, error: Some(error), steps, ..Self::default() }
+    }
+
+    /// Numbers the first candidates, as they were offered to the model, and says of the others why
+    /// they were not.
     pub(crate) fn offer(&mut self, offered: usize) {
-        for (n, candidate) in (1..).zip(self.candidates.iter_mut().take(offered)) {
-            candidate.n = Some(n);
+        let asked = !self.tries.is_empty();
+        for (n, (at, candidate)) in (1..).zip(self.candidates.iter_mut().enumerate()) {
+            candidate.n = (at < offered).then_some(n);
+            candidate.dropped = match candidate.n {
+                None if at >= self.rules.top_k => Some(Dropped::Rank),
+                None if asked => Some(Dropped::Room),
+                _ => None,
+            };
         }
     }
+}
+
+/// Settings that decide what is offered and what is refused, as they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rules {
+    /// `TOP_K`.
+    pub top_k: usize,
+    /// `CONTEXT_WEIGHT`.
+    pub context_weight: f64,
+    /// `REFUSE_BELOW`.
+    pub refuse_below: f64,
 }
 
 /// One chunk that was found.
@@ -48,7 +126,8 @@ pub struct Candidate {
     pub title: String,
     /// Heading trail below the title.
     pub heading: String,
-    /// Markdown.
+    /// Markdown. Not kept: the table `chunk` has it under `id` as long as a generation holds it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
     /// Rank from 1 in the result list of each query, in the order of [`Trace::queries`]; null where
     /// that list does not have it.
@@ -58,6 +137,9 @@ pub struct Candidate {
     /// Number it was offered to the model under, the last time that one was asked; null when the
     /// prompt had no room for it, or no model was asked.
     pub n: Option<u32>,
+    /// Why it was not offered to a model that was asked, or would not have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
     /// Whether it is of the page that the visitor reads.
     #[serde(default)]
     pub here: bool,
@@ -67,6 +149,57 @@ impl Candidate {
     /// Best cosine with any of the queries.
     pub fn score(&self) -> f64 {
         self.scores.iter().flatten().copied().reduce(f64::max).unwrap_or(0.0)
+    }
+
+    /// All but the text.
+    pub(crate) fn without_text(&self) -> Self {
+        Self { text: String::new(), ..self.clone() }
+    }
+}
+
+/// Why a candidate was not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dropped {
+    /// `TOP_K` others came before it.
+    Rank,
+    /// The prompt had no room left for it.
+    Room,
+}
+
+/// One call of a chat model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// Model.
+    pub model: String,
+    /// How many passages it was offered.
+    pub offered: usize,
+    /// First 16 hexadecimal characters of the SHA-256 over all messages: equal prompts have equal ones.
+    pub prompt: String,
+    /// What went wrong; null when it answered.
+    pub fault: Option<String>,
+    /// Milliseconds from the arrival of the question until it was over.
+    pub ended_ms: u64,
+}
+
+impl Try {
+    pub(crate) fn new(
+        request: &ChatRequest,
+        model: &str,
+        offered: usize,
+        fault: Option<&Fault>,
+        ended_ms: u64,
+    ) -> Self {
+        let mut prompt = Sha256::new();
+        for message in &request.messages {
+            prompt.update([message.role as u8]);
+            prompt.update(message.content.len().to_le_bytes());
+            prompt.update(&message.content);
+        }
+        let mut prompt = hex(&prompt.finalize());
+        prompt.truncate(16);
+        let fault = fault.map(|fault| fault.to_string().chars().take(MAX_FAULT_CHARS).collect());
+        Self { model: model.to_owned(), offered, prompt, fault, ended_ms }
     }
 }
 
@@ -97,6 +230,105 @@ pub struct Steps {
     pub answered_ms: u64,
 }
 
+/// An id for a request: the time in 12 hexadecimal digits, and 20 characters of chance. So ids sort
+/// by time, and a table of what happened needs no index beside its key: D1 counts a row written for
+/// each.
+pub fn id(now_ms: u64, chance: &str) -> String {
+    format!("{now_ms:012x}{}", chance.get(12..).unwrap_or_default())
+}
+
+/// When the request of an [`id`] came, milliseconds since 1970; `None` for what is no such id.
+pub fn time_of(id: &str) -> Option<u64> {
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(id.get(..12)?, 16).ok().filter(|_| is_id)
+}
+
+/// Numbers that a text cites, in the order of their first citation. What stands in code is no citation, and neither is an index,
+/// `list[3]`.
+pub(crate) fn cited(answer: &str) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for prose in answer.split('`').step_by(2) {
+        let mut before = "";
+        for piece in prose.split('[') {
+            let is_index = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            if let (false, Some((inside, _))) = (is_index, piece.split_once(']')) {
+                for n in inside.split(',').filter_map(|n| n.trim().parse::<u32>().ok()) {
+                    if !numbers.contains(&n) {
+                        numbers.push(n);
+                    }
+                }
+            }
+            before = piece;
+        }
+    }
+    numbers
+}
+
+/// Keeps a [`Kept::trace`]; one that is there already stays.
+pub const KEEP_SQL: &str = "INSERT INTO trace (id, record) SELECT ?1 ->> 'trace_id', ?1 WHERE true \
+    ON CONFLICT (id) DO NOTHING";
+
+/// Deletes some of what is older than [`Kept::oldest`]. As many as ten for each that comes: the table
+/// does not outgrow its days, and no single answer pays for what a busy day left behind.
+pub const EXPIRE_SQL: &str = "DELETE FROM trace WHERE id IN (SELECT id FROM trace WHERE id < ?1 ORDER BY id LIMIT 10)";
+
+/// Bytes that the candidates of a trace take at most when it is kept. Forty of ordinary length take
+/// about 12,000.
+const MAX_CANDIDATE_BYTES: usize = 48_000;
+/// Longest text of a fault, characters.
+const MAX_FAULT_CHARS: usize = 300;
+/// Most calls of models that are kept, the last ones.
+const MAX_TRIES: usize = 20;
+const MS_PER_DAY: u64 = 24 * 60 * 60 * 1_000;
+
+/// A trace in the form that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The trace as JSON, less than [`MAX_KEPT_BYTES`].
+    pub trace: String,
+    /// Lowest id that is not too old to be kept.
+    pub oldest: String,
+}
+
+/// Most bytes of a kept trace: a question of 4,000 characters in the light of another one, in the
+/// widest script, and everything else at its longest. An ordinary trace has about 4,000.
+pub const MAX_KEPT_BYTES: usize = 256 * 1024;
+
+impl Kept {
+    /// `None` when traces are kept for no days at all.
+    pub fn new(trace: &Trace, days: u64, now_ms: u64) -> Option<Self> {
+        if days == 0 {
+            return None;
+        }
+        let mut kept = trace.clone();
+        kept.tries.drain(..kept.tries.len().saturating_sub(MAX_TRIES));
+        let (mut room, mut whole) = (MAX_CANDIDATE_BYTES, 0);
+        for candidate in &mut kept.candidates {
+            candidate.text.clear();
+            let Some(left) = room.checked_sub(serde_json::to_string(candidate).ok()?.len()) else { break };
+            (room, whole) = (left, whole + 1);
+        }
+        kept.left_out = kept.candidates.len() - whole;
+        kept.candidates.truncate(whole);
+        let trace = serde_json::to_string(&kept).ok()?;
+        Some(Self { trace, oldest: format!("{:012x}", now_ms.saturating_sub(days.saturating_mul(MS_PER_DAY))) })
+    }
+}
+
+/// Keeps a trace where there is a database. It is called after the reader has the answer, and that it
+/// fails is the operator's affair alone.
+pub async fn keep(ports: &(impl Traces + Host), trace_id: &str, kept: Option<Kept>) {
+    let Some(kept) = kept else { return };
+    match ports.keep_trace(&kept).await {
+        Ok(()) | Err(Fault::NoBinding(_)) => {}
+        Err(Fault::D1(message)) if message.contains("no such table") => {
+            let advice = "run `npx wrangler d1 migrations apply CONTENT --remote`";
+            log(ports, trace_id, "keep trace", &Fault::D1(format!("{message}; {advice}")));
+        }
+        Err(fault) => log(ports, trace_id, "keep trace", &fault),
+    }
+}
+
 /// Lets a caller see a trace who sends the key as `Authorization: Bearer <key>`.
 ///
 /// # Errors
@@ -112,5 +344,74 @@ pub fn admit(key: Option<&str>, authorization: Option<&str>) -> Result<(), ApiEr
             Code::Unauthorized,
             "a trace is shown only to who sends the bot's TRACE_KEY, as `Authorization: Bearer <key>`",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a trace looks like in the database, and whatever else has to be able to read it.
+    const GOLDEN: &str = concat!(
+        r#"{"v":1,"trace_id":"019a5f3b7c00aaaaaaaaaaaaaaaaaaaa","message_id":"m","asked_at":1762531212288,"#,
+        r#""question":"q","queries":["q"],"filter":{"lang":"en"},"generation":3,"spec":"s","#,
+        r#""candidates":[{"id":"c","url":"u#a","title":"t","heading":"h","ranks":[1],"scores":[0.5],"n":1,"here":false},"#,
+        r#"{"id":"d","url":"v","title":"t","heading":"","ranks":[2],"scores":[0.25],"n":null,"dropped":"rank","here":true}],"#,
+        r#""left_out":0,"evidence":0.5,"rules":{"top_k":1,"context_weight":1.0,"refuse_below":0.0},"refused_by":null,"#,
+        r#""tries":[{"model":"m","offered":1,"prompt":"0123456789abcdef","fault":null,"ended_ms":9}],"model":"m","#,
+        r#""usage":{"prompt_tokens":3,"completion_tokens":2},"cost_usd":null,"cached":false,"cited":[1],"error":null,"#,
+        r#""steps":{"recalled_ms":0,"embedded_ms":1,"searched_ms":2,"first_word_ms":3,"answered_ms":9}}"#,
+    );
+
+    #[test]
+    fn what_was_kept_stays_readable_and_holds_no_text() {
+        let mut trace: Trace = serde_json::from_str(GOLDEN).unwrap();
+        for candidate in &mut trace.candidates {
+            candidate.text = "text".into();
+        }
+        let kept = Kept::new(&trace, 7, 7 * MS_PER_DAY + 255).unwrap();
+        assert_eq!((kept.trace.as_str(), kept.oldest.as_str()), (GOLDEN, "0000000000ff"));
+        assert_eq!(Kept::new(&trace, 0, u64::MAX), None);
+        // As it was before traces were kept.
+        let first = r#"{"question":"q","queries":["q"],"generation":1,"spec":"s","candidates":[],"evidence":0,
+            "refused_by":"model","steps":{"recalled_ms":0,"embedded_ms":1,"searched_ms":2,"first_word_ms":0,"answered_ms":0}}"#;
+        assert_eq!(serde_json::from_str::<Trace>(first).unwrap().refused_by, Some(RefusedBy::Model));
+    }
+
+    #[test]
+    fn a_row_stays_small_whatever_was_asked_and_found() {
+        let long = |chars: usize| "\u{1}".repeat(chars);
+        let candidate = Candidate { url: long(2_000), title: long(2_000), text: long(10_000), ..Candidate::default() };
+        let call = Try { model: long(60), fault: Some(long(MAX_FAULT_CHARS)), ..Try::default() };
+        let trace = Trace {
+            question: long(4_000),
+            queries: vec![long(4_000), long(8_000)],
+            filter: Filter { lang: Some(long(1_024)), version: Some(long(1_024)), product: Some(long(1_024)) },
+            candidates: vec![candidate; 60],
+            tries: vec![call; 60],
+            ..Trace::default()
+        };
+        let kept = Kept::new(&trace, 1, 0).unwrap();
+        assert!(kept.trace.len() < MAX_KEPT_BYTES, "{}", kept.trace.len());
+        let read: Trace = serde_json::from_str(&kept.trace).unwrap();
+        assert_eq!((read.candidates.len() + read.left_out, read.tries.len()), (60, MAX_TRIES));
+        assert!(!read.candidates.is_empty());
+    }
+
+    #[test]
+    fn ids_sort_by_time_and_tell_it() {
+        let chance = "0123456789abcdef0123456789abcdef";
+        let ids = [0, 255, 256, 1_795_274_407_709, 281_474_976_710_655].map(|ms| (ms, id(ms, chance)));
+        assert!(ids.is_sorted_by(|(_, a), (_, b)| a < b));
+        for (ms, id) in &ids {
+            assert_eq!((id.len(), time_of(id)), (32, Some(*ms)), "{id}");
+        }
+        assert_eq!((time_of("abc"), time_of(&"x".repeat(32)), time_of(&"é".repeat(16))), (None, None, None));
+    }
+
+    #[test]
+    fn what_stands_in_code_or_behind_a_word_is_no_citation() {
+        let text = "Run it [2]. As `a [9]` and list[8] show [1, 3].\n\n```sh\necho [7]\n```\nAnd [2][4] [see](x) [n].";
+        assert_eq!(cited(text), [2, 1, 3, 4]);
     }
 }

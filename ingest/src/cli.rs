@@ -20,7 +20,8 @@ use crate::lease::LeaseError;
 use crate::progress::Shown;
 use crate::run::{self, IngestError};
 use crate::settings::{Connection, DEFAULT_KEEP, Given, GivenConnection, Problems, Settings};
-use crate::{upkeep, watch};
+use crate::why::WhyError;
+use crate::{upkeep, watch, why};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,6 +86,11 @@ pub enum Action {
     Prune(Prune),
     /// Compare the state, the vectors and the rows with each other.
     Verify(Verify),
+    /// Tell how the bot came to an answer, or list what was asked.
+    ///
+    /// The bot keeps a trace of each answer in D1 for TRACE_DAYS. Without an id, the latest questions
+    /// are listed, with their ids.
+    Why(Why),
     /// Print completions for a shell.
     Completions {
         /// Shell.
@@ -248,6 +254,33 @@ pub struct Verify {
     change: Change,
 }
 
+/// Arguments of `docent why`.
+#[derive(Debug, clap::Args)]
+pub struct Why {
+    /// Trace id of an answer, or its message id.
+    #[arg(value_name = "ID", conflicts_with_all = ["last", "unanswered"])]
+    pub id: Option<String>,
+
+    /// List so many of the latest questions.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub last: u16,
+
+    /// List only questions that were refused, that failed, or whose answer was rated down.
+    #[arg(long, alias = "refused")]
+    pub unanswered: bool,
+
+    /// Tell where the page was that should have answered: its path or address, or a part of it.
+    #[arg(long, value_name = "PAGE", requires = "id")]
+    pub page: Option<String>,
+
+    /// Print the passages that the model was offered.
+    #[arg(long, requires = "id")]
+    pub passages: bool,
+
+    #[command(flatten)]
+    look: Look,
+}
+
 /// Reads the name of a generator.
 pub fn generator() -> impl TypedValueParser<Value = Generator> {
     let names = Generator::ALL.iter().map(|generator| generator.name());
@@ -298,6 +331,25 @@ impl Cli {
                 },
                 |found| if found.is_clean() || found.fixed { 0 } else { 8 },
             ),
+            Action::Why(Why { id, last, unanswered, page, passages, look }) => {
+                let (connection, json, quiet) = (look.deployed.connection(), look.json, look.quiet);
+                match id {
+                    Some(id) => outcome(
+                        connection,
+                        json,
+                        quiet,
+                        |connection, _| Ok(why::explain(connection, &id, passages, page.as_deref())?),
+                        |_| 0,
+                    ),
+                    None => outcome(
+                        connection,
+                        json,
+                        quiet,
+                        |connection, _| Ok(why::recent(connection, usize::from(last), unanswered)?),
+                        |_| 0,
+                    ),
+                }
+            }
             Action::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "docent", &mut std::io::stdout());
                 ExitCode::SUCCESS
@@ -460,6 +512,14 @@ fn exit_code(error: &IngestError) -> u8 {
         IngestError::OtherIndex { .. }
         | IngestError::NoIndex(_)
         | IngestError::Rollback(_)
+        | IngestError::Why(
+            WhyError::NoDatabase
+            | WhyError::NoTable(_)
+            | WhyError::NoId(_)
+            | WhyError::Expired { .. }
+            | WhyError::Unknown(_)
+            | WhyError::None,
+        )
         | IngestError::Books(BooksError::OldSchema(_) | BooksError::OtherVersion(..)) => 2,
         IngestError::Refused(_) => 6,
         IngestError::Lease(LeaseError::Busy(_)) | IngestError::Overtaken => 7,
@@ -471,6 +531,7 @@ fn exit_code(error: &IngestError) -> u8 {
 fn api_error(error: &IngestError) -> Option<&ApiError> {
     match error {
         IngestError::Api(error)
+        | IngestError::Why(WhyError::Api(error))
         | IngestError::Books(BooksError::Api(error))
         | IngestError::Lease(LeaseError::Books(BooksError::Api(error))) => Some(error),
         _ => None,

@@ -6,7 +6,7 @@
 //! accident), `store` (vectors), `lease` (one writer at a time), [`books`] (where the [`state`] of
 //! the index is kept), [`report`] (what was done). [`cloudflare`] is the REST API, [`cli`] the
 //! command around it all, and [`upkeep`] its other commands: status, history, rollback, prune,
-//! verify.
+//! verify. [`why`] tells how the bot came to an answer.
 
 pub mod books;
 pub mod cli;
@@ -28,3 +28,4 @@ pub mod upkeep;
 pub mod walk;
 mod watch;
 pub mod web;
+pub mod why;

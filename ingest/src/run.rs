@@ -23,6 +23,7 @@ use crate::settings::Settings;
 use crate::state::{Changes, ChunkId, Generation, Page, State, Status};
 use crate::store::{self, Sink, Stored};
 use crate::upkeep::{Mended, RollbackError};
+use crate::why::WhyError;
 
 /// Writes are visible after seconds, under load after minutes.
 const VISIBLE_WITHIN: Duration = Duration::from_mins(15);
@@ -68,6 +69,9 @@ pub enum IngestError {
     /// There is nothing to go back to.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
+    /// There is nothing to tell of an answer.
+    #[error(transparent)]
+    Why(#[from] WhyError),
     /// Somebody else writes.
     #[error(transparent)]
     Lease(#[from] LeaseError),

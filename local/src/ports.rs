@@ -18,9 +18,10 @@ use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::ports::{
-    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions,
+    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
+use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
 use futures_util::future::try_join_all;
@@ -387,6 +388,13 @@ impl Opinions for LocalPorts {
     async fn keep(&self, opinion: &Opinion) -> Result<(), Fault> {
         let row = serde_json::to_string(opinion).map_err(|error| unreadable("D1", &error))?;
         self.first(KEEP_SQL, &[row]).await.map(drop)
+    }
+}
+
+impl Traces for LocalPorts {
+    async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault> {
+        let query = |sql: &str, value: &str| json!({ "sql": sql, "params": [value] });
+        self.rows(&json!([query(KEEP_TRACE_SQL, &kept.trace), query(EXPIRE_SQL, &kept.oldest)])).await.map(drop)
     }
 }
 

@@ -16,6 +16,7 @@ mod feedback; // what a visitor thinks of an answer
 mod setup; // what an operator can leave out or get wrong
 mod trace; // the way to an answer, for those who have the key
 mod trouble; // what services can do
+mod why; // how an answer came about, kept for some days
 
 mod conformance; // the same flow over both implementations of its ports
 mod generations; // the old index or the new one

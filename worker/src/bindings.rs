@@ -12,9 +12,10 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions};
+use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions, Traces};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
+use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::vectorize::{Match, Metadata, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest};
 use futures_util::future::join_all;
@@ -160,7 +161,7 @@ impl Doors {
         self.kv.as_ref().ok_or(Fault::NoBinding("SESSIONS"))
     }
 
-    /// Where documentation and feedback are kept.
+    /// Where documentation, feedback and traces are kept.
     fn database(&self) -> Result<&D1, Fault> {
         self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))
     }
@@ -422,6 +423,17 @@ impl Opinions for Doors {
         let row = serde_json::to_string(opinion).map_err(|error| unreadable("D1", &error.to_string()))?;
         let statement = self.database()?.prepare(KEEP_SQL).and_then(|statement| statement.bind(&row));
         statement.map_err(d1_fault)?.run().await.map(drop).map_err(d1_fault)
+    }
+}
+
+impl Traces for Doors {
+    async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault> {
+        let database = self.database()?;
+        let statement = |sql: &str, value: &str| database.prepare(sql)?.bind(value);
+        let both =
+            [(KEEP_TRACE_SQL, &kept.trace), (EXPIRE_SQL, &kept.oldest)].map(|(sql, value)| statement(sql, value));
+        let both = both.into_iter().collect::<Result<Array, JsValue>>().map_err(d1_fault)?;
+        database.batch(&both).await.map(drop).map_err(d1_fault)
     }
 }
 

@@ -24,7 +24,7 @@ use docent_core::policy;
 use docent_core::ports::{Host, Sessions};
 use docent_core::session::{self, MAX_TURNS};
 use docent_core::settings::Settings;
-use docent_core::trace;
+use docent_core::trace::{self, Kept, Trace};
 use worker::{Context, Env, Method, Request, Response, event};
 
 use bindings::Doors;
@@ -39,7 +39,7 @@ thread_local! {
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let settings = SETTINGS.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(bindings::settings(&env)))));
     let doors = Doors::open(&env, settings.as_ref().as_ref().ok());
-    let caller = Caller::of(&request, doors.unique_id());
+    let caller = Caller::of(&request, trace::id(doors.now_ms(), &doors.unique_id()));
     // The page and the widget's script are public; what answers questions is not.
     let public = matches!(request.path().as_str(), "/" | "/widget.js");
     let result = match if public { Ok(()) } else { caller.admit(&settings) } {
@@ -116,7 +116,17 @@ async fn chat(
         trace::admit(checked.trace_key.as_deref(), authorization.as_deref())?;
     }
     let streamed = ask.stream;
-    let prepared = answer::prepare(&doors, checked, ask, caller.trace_id.clone()).await?;
+    let (question, asked_at) = (ask.message.clone(), doors.now_ms());
+    let prepared = match answer::prepare(&doors, checked, ask, caller.trace_id.clone()).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let way = Trace::unprepared(caller.trace_id.clone(), question, asked_at, doors.now_ms(), error.code);
+            // What a client got wrong is no question that went unanswered.
+            let kept = Kept::new(&way, checked.trace_days, doors.now_ms()).filter(|_| !error.code.is_clients());
+            context.wait_until(async move { trace::keep(&doors, &way.trace_id, kept).await });
+            return Err(error);
+        }
+    };
     if streamed {
         return stream::answer(settings, doors, prepared, context).map_err(internal);
     }
@@ -125,8 +135,11 @@ async fn chat(
     let (token, trace_id) = (prepared.token().to_owned(), caller.trace_id.clone());
     context.wait_until(async move {
         if let Ok(settings) = settings.as_ref() {
+            let mut outcome = answer::respond(&doors, settings, prepared, &mut Unstreamed).await;
+            let (trace_id, kept) = (outcome.trace.trace_id.clone(), outcome.kept.take());
             // Nobody listens any more when this fails: the client has left.
-            drop(sender.send(answer::respond(&doors, settings, prepared, &mut Unstreamed).await));
+            drop(sender.send(outcome));
+            trace::keep(&doors, &trace_id, kept).await;
         }
     });
     let outcome = receiver.await.map_err(|_| ApiError::new(Code::Internal, "the bot itself failed; try again"))?;

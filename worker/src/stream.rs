@@ -10,6 +10,7 @@ use docent_core::answer::{self, Prepared};
 use docent_core::draft::Reader;
 use docent_core::settings::Settings;
 use docent_core::sse::{DONE, Part};
+use docent_core::trace;
 use js_sys::Uint8Array;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
@@ -43,10 +44,13 @@ pub(crate) fn answer(
     let mut browser = Browser { writer: pipe.writable().get_writer()?, buffer: Vec::new() };
     context.wait_until(async move {
         if let Ok(settings) = settings.as_ref() {
-            answer::respond(&doors, settings, prepared, &mut browser).await;
+            let outcome = answer::respond(&doors, settings, prepared, &mut browser).await;
+            // The reader has all of it while the trace is written.
+            let closed = JsFuture::from(browser.writer.close());
+            trace::keep(&doors, &outcome.trace.trace_id, outcome.kept).await;
+            // A reader that leaves at the very end has missed nothing.
+            drop(closed.await);
         }
-        // A reader that leaves at the very end has missed nothing.
-        drop(JsFuture::from(browser.writer.close()).await);
     });
     Ok(ResponseBuilder::new()
         .with_header("content-type", "text/event-stream; charset=utf-8")?
