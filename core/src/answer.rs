@@ -5,23 +5,28 @@
 
 use std::pin::pin;
 
-use futures_util::future::try_join;
+use futures_util::future::{Either, join3, select, try_join};
 
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata, Unanswered};
 use crate::draft::{Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
+use crate::full_text::{self, Hit, Lookup, Queries};
 use crate::generation::{self, Live};
 use crate::policy::{self, MAX_RETRIES, Remedy};
 use crate::ports::{Embed, Fault, Host, Ports, Route, log};
 use crate::prompt::{self, Exchange, Passage};
-use crate::retrieve;
+use crate::retrieve::{self, Found};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::Part;
 use crate::trace::{self, Kept, RefusedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
-use crate::vectorize::{Filter, Match, QueryOptions};
+use crate::vectorize::{Filter, QueryOptions};
 use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
+
+/// Longest wait for a search, milliseconds: far more than Vectorize and D1 take, far less than a reader
+/// waits.
+const SEARCH_MS: u64 = 3_000;
 
 /// A question with all that is needed to answer it.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,11 +90,13 @@ pub async fn prepare<P: Ports>(
     let (live, (history, memory, recalled_ms, queries, vectors)) =
         try_join(pin!(generation::live(ports, &trace_id)), pin!(understood)).await?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
-    let lists = search(ports, settings, &live, &vectors, ask.filter.clone(), &trace_id).await?;
+    let found = search(ports, &live, &queries, &vectors, &ask.filter, &trace_id).await?;
     let searched_ms = ports.now_ms().saturating_sub(asked_at);
-    let mut candidates = retrieve::gather(lists, ask.page.as_deref());
-    retrieve::fuse(&mut candidates, &[1.0, settings.context_weight]);
+    let weights = retrieve::weights(&found, settings.words_weight, settings.context_weight);
+    let mut candidates = retrieve::gather(found, ask.page.as_deref());
+    retrieve::fuse(&mut candidates, weights);
     let evidence = retrieve::evidence(&candidates);
+    let passages = retrieve::passages(&mut candidates, settings.top_k);
     let message_id = ports.unique_id();
     let trace = Trace {
         v: TRACE_VERSION,
@@ -108,13 +115,13 @@ pub async fn prepare<P: Ports>(
         evidence,
         rules: Rules {
             top_k: settings.top_k,
-            context_weight: settings.context_weight,
+            words_weight: weights.words,
+            context_weight: weights.context,
             refuse_below: settings.refuse_below,
         },
         steps: Steps { recalled_ms, embedded_ms, searched_ms, ..Steps::default() },
         ..Trace::default()
     };
-    let passages = retrieve::passages(candidates, settings.top_k);
     let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
     Ok(Prepared {
         trace_id,
@@ -270,23 +277,64 @@ async fn embed<P: Ports>(
     persist(ports, route(settings), trace_id, "embed", embed).await
 }
 
-/// What the live generation holds nearest to each vector, searched side by side.
+/// What the live generation holds for each query: by vectors and by words, searched side by side. One
+/// of the two is enough to answer from; without D1 there is only the first.
 async fn search<P: Ports>(
     ports: &P,
-    settings: &Settings,
     live: &Live,
+    queries: &[String],
     vectors: &[<P as Embed>::Vector],
-    filter: Filter,
+    filter: &Filter,
     trace_id: &str,
-) -> Result<Vec<Vec<Match>>, ApiError> {
-    let options = QueryOptions {
-        top_k: retrieve::breadth(settings.top_k, live.record.retired),
-        return_metadata: "all",
-        filter: filter.up_to(live.record.generation),
+) -> Result<Vec<Found>, ApiError> {
+    let options = |top_k: usize, return_metadata: &'static str| {
+        let filter = filter.clone().up_to(live.record.generation);
+        QueryOptions { top_k, return_metadata, filter }
     };
-    let find = async |_: Route<'_>| ports.search(vectors, &options).await;
-    let lists = persist(ports, Route::Direct, trace_id, "search", find).await?;
-    Ok(retrieve::live(lists, &live.retired, settings.top_k))
+    let with_text = options(retrieve::NEAREST_WITH_TEXT, "all");
+    let by_id = options(retrieve::NEAREST, "none");
+    let looked_up: Vec<Queries> = queries.iter().map(|query| full_text::queries(query)).collect();
+    let lookup = Lookup {
+        generation: live.record.generation,
+        filter: filter.clone(),
+        limit: retrieve::BY_WORDS,
+        texts: retrieve::BY_WORDS_WITH_TEXT,
+    };
+    let nearest = async |options: &QueryOptions| {
+        let find = async |_: Route<'_>| within(ports, "Vectorize", ports.search(vectors, options)).await;
+        persist(ports, Route::Direct, trace_id, "search", find).await
+    };
+    let (with_text, by_id, words) = join3(
+        pin!(nearest(&with_text)),
+        pin!(nearest(&by_id)),
+        pin!(within(ports, "D1", ports.lookup(&looked_up, &lookup))),
+    )
+    .await;
+    if let Err(fault) = &words
+        && !matches!(fault, Fault::NoBinding(_))
+    {
+        log(ports, trace_id, "look words up", fault);
+    }
+    let words = words.ok();
+    let is_found = |lists: &Vec<Vec<Hit>>| lists.iter().any(|list| !list.is_empty());
+    let nearest = match (with_text, by_id) {
+        (Err(error), Err(_)) if !words.as_ref().is_some_and(is_found) => return Err(error),
+        (Err(_), Err(_)) => None,
+        (with_text, by_id) => Some((with_text.unwrap_or_default(), by_id.unwrap_or_default())),
+    };
+    Ok(retrieve::found(queries.len(), nearest, words, &live.retired))
+}
+
+/// The result, if it comes in time: a search that hangs must not keep the other's results waiting.
+async fn within<T>(
+    ports: &impl Host,
+    service: &'static str,
+    call: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    match select(pin!(call), pin!(ports.sleep(SEARCH_MS))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(((), _)) => Err(Fault::TimedOut { service, ms: SEARCH_MS }),
+    }
 }
 
 fn route(settings: &Settings) -> Route<'_> {

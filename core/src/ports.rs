@@ -121,9 +121,12 @@ pub(crate) fn log(ports: &impl Host, trace_id: &str, step: &str, fault: &Fault) 
 }
 
 /// All doors together.
-pub trait Ports: Embed + Search<Vector = <Self as Embed>::Vector> + Generate + Content + Sessions + Host {}
+pub trait Ports:
+    Embed + Search<Vector = <Self as Embed>::Vector> + Lexical + Generate + Content + Sessions + Host
+{
+}
 
-impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Generate + Content + Sessions + Host> Ports for P {}
+impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Generate + Content + Sessions + Host> Ports for P {}
 
 /// Which way an AI call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

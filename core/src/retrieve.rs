@@ -1,16 +1,42 @@
 //! From a question to passages: what is searched for, and how several result lists become one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Source;
+use crate::full_text::Hit;
 use crate::generation::Retired;
-use crate::prompt::{Exchange, Passage};
-use crate::trace::Candidate;
-use crate::vectorize::{MAX_TOP_K_WITH_METADATA, Match};
+use crate::prompt::{self, Exchange, Passage};
+use crate::trace::{Candidate, Dropped, Shares};
+use crate::vectorize::{MAX_TOP_K, MAX_TOP_K_WITH_METADATA, Match, NO_ORDINAL, page_of};
 
-/// Constant of reciprocal rank fusion: how much less the second rank counts than the first. 60 is
-/// the value of Cormack, Clarke and Büttcher (SIGIR 2009).
-const RRF_K: f64 = 60.0;
+/// Nearest vectors that a query asks for with their texts. What is found only further down has next
+/// to no chance to be among the passages.
+pub const NEAREST_WITH_TEXT: usize = MAX_TOP_K_WITH_METADATA;
+/// Nearest vectors that it asks for by id and score alone: evidence for their pages.
+pub const NEAREST: usize = MAX_TOP_K;
+/// Chunks that a query finds by words; and how many of them come with their texts.
+pub const BY_WORDS: usize = 100;
+/// See [`BY_WORDS`].
+pub const BY_WORDS_WITH_TEXT: usize = 20;
+
+/// What the second-best chunk of a page counts in what the page has, when the best counts the rest. A
+/// page that is about the question in two places is seldom the wrong one.
+const SECOND: f64 = 1.0 / 3.0;
+/// A page of one chunk has no second one: as if that were so far up from the list's end to the first.
+const ALONE: f64 = 0.7;
+
+/// What being of the visitor's own page, and of its language and version, adds to a relevance. The best
+/// chunk has about 1, the tenth page mostly less than .8.
+const HERE: f64 = 0.1;
+/// See [`HERE`].
+const KIN: f64 = 0.05;
+
+/// Most passages of one page.
+const MAX_PER_PAGE: usize = 3;
+/// Two texts that share so much of their words say the same.
+const SAME: f64 = 0.9;
+/// Most estimated tokens of a passage to which its neighbours are joined.
+const MAX_JOINED_TOKENS: u32 = 700;
 
 /// Characters of a passage that a source card shows.
 const SNIPPET_CHARS: usize = 200;
@@ -27,65 +53,222 @@ pub fn queries(question: &str, history: &[Exchange]) -> Vec<String> {
     queries
 }
 
-/// How many matches to ask for, so that `top_k` are left when those of `retired` vectors are taken
-/// out, as far as one query goes. Where nothing is retired, nothing more is asked for.
-pub fn breadth(top_k: usize, retired: usize) -> usize {
-    top_k + retired.min(MAX_TOP_K_WITH_METADATA.saturating_sub(top_k))
+/// What one query found, each list best first; `None` where it could not be searched.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// By vectors.
+    pub nearest: Option<Vec<Match>>,
+    /// By words and names.
+    pub words: Option<Vec<Match>>,
 }
 
-/// The lists without what is retired, at most `top_k` of each.
-pub fn live(mut lists: Vec<Vec<Match>>, retired: &Retired, top_k: usize) -> Vec<Vec<Match>> {
-    for list in &mut lists {
-        list.retain(|found| !retired.contains(&found.id));
-        list.truncate(top_k);
+/// What each of `queries` queries found: of the nearest those that came with text and those that came
+/// by id alone, without what is `retired`; and what has their words.
+pub fn found(
+    queries: usize,
+    nearest: Option<(Vec<Vec<Match>>, Vec<Vec<Match>>)>,
+    words: Option<Vec<Vec<Hit>>>,
+    retired: &Retired,
+) -> Vec<Found> {
+    let mut found = vec![Found::default(); queries];
+    if let Some((with_text, by_id)) = nearest {
+        let mut by_id = by_id.into_iter();
+        let mut with_text = with_text.into_iter();
+        for found in &mut found {
+            let mut list = with_text.next().unwrap_or_default();
+            let known: BTreeSet<String> = list.iter().map(|found| found.id.clone()).collect();
+            list.extend(by_id.next().unwrap_or_default().into_iter().filter(|found| !known.contains(&found.id)));
+            list.retain(|found| !retired.contains(&found.id));
+            list.sort_by(|a, b| b.score.total_cmp(&a.score));
+            found.nearest = Some(list);
+        }
     }
-    lists
+    for (found, hits) in found.iter_mut().zip(words.into_iter().flatten()) {
+        found.words = Some(hits.into_iter().map(Match::from).collect());
+    }
+    found
 }
 
-/// Everything that was found, each chunk once, with its place in the result list of each query. A
-/// match without metadata cannot be shown, and is no reason to fail.
-pub fn gather(lists: Vec<Vec<Match>>, page: Option<&str>) -> Vec<Candidate> {
-    let page = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
-    let queries = lists.len();
+/// A list as evidence: what a chunk, or a page, has of the best score in it.
+struct Evidence<'a> {
+    best: f64,
+    /// Score of what is not in the list, at most.
+    floor: f64,
+    /// By id.
+    chunks: Vec<(&'a str, f64)>,
+    /// By page.
+    pages: Vec<(&'a str, f64)>,
+}
+
+impl<'a> Evidence<'a> {
+    fn new(list: &'a [Match], floor: f64) -> Self {
+        let best = list.first().map_or(0.0, |found| found.score);
+        let mut chunks: Vec<(&str, f64)> = list.iter().map(|found| (found.id.as_str(), found.score)).collect();
+        let mut by_page: Vec<(&str, bool, f64)> = chunks
+            .iter()
+            .map(|(id, score)| {
+                let (page, only) = page_of(id);
+                (page, only, *score)
+            })
+            .collect();
+        by_page.sort_by(|a, b| a.0.cmp(b.0).then(b.2.total_cmp(&a.2)));
+        let of_page = |chunks: &[(&'a str, bool, f64)]| {
+            let (page, only, first) = *chunks.first()?;
+            let second = match chunks.get(1) {
+                Some((_, _, second)) => *second,
+                None if only => floor + ALONE * (first - floor),
+                None => floor,
+            };
+            Some((page, (1.0 - SECOND) * first + SECOND * second))
+        };
+        let pages = by_page.chunk_by(|a, b| a.0 == b.0).filter_map(of_page).collect();
+        chunks.sort_by(|a, b| a.0.cmp(b.0));
+        Self { best, floor, chunks, pages }
+    }
+
+    /// 0 to 1.
+    fn share(&self, of: &[(&str, f64)], key: &str) -> f64 {
+        let at = of.binary_search_by(|(other, _)| (*other).cmp(key)).ok();
+        let score = at.and_then(|at| of.get(at)).map_or(self.floor, |(_, score)| *score);
+        if self.best > 0.0 { (score / self.best).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    fn chunk(&self, id: &str) -> f64 {
+        self.share(&self.chunks, id)
+    }
+
+    fn page(&self, id: &str) -> f64 {
+        self.share(&self.pages, page_of(id).0)
+    }
+}
+
+/// Everything that was found and can be shown, each chunk once, with its place in the lists of each
+/// query and what they say for it. What came without text is evidence for its page alone.
+pub fn gather(queries: Vec<Found>, page: Option<&str>) -> Vec<Candidate> {
+    let here = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
+    let count = queries.len();
     let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
-    for (query, list) in lists.into_iter().enumerate() {
-        for (rank, found) in (1..).zip(list) {
-            let Some(metadata) = found.metadata else { continue };
-            let candidate = candidates.entry(found.id).or_insert_with_key(|id| Candidate {
-                id: id.clone(),
-                here: page == Some(metadata.url.as_str()),
-                url: address(metadata.url, &metadata.anchor),
-                title: metadata.title,
-                heading: metadata.heading,
-                text: metadata.text,
-                ranks: vec![None; queries],
-                scores: vec![None; queries],
-                n: None,
-                dropped: None,
-            });
-            if let (Some(at), Some(score)) = (candidate.ranks.get_mut(query), candidate.scores.get_mut(query)) {
-                (*at, *score) = (Some(rank), Some(found.score));
+    for (query, found) in queries.iter().enumerate() {
+        // Vectors first: they know more of a chunk.
+        for (list, by_words) in [(&found.nearest, false), (&found.words, true)] {
+            for (rank, found) in (1..).zip(list.iter().flatten()) {
+                if let Some(metadata) = &found.metadata {
+                    candidates.entry(found.id.clone()).or_insert_with_key(|id| Candidate {
+                        id: id.clone(),
+                        here: here == Some(metadata.url.as_str()),
+                        kin: here.is_some_and(|here| is_kin(here, &metadata.lang, &metadata.version)),
+                        url: address(metadata.url.clone(), &metadata.anchor),
+                        title: metadata.title.clone(),
+                        heading: metadata.heading.clone(),
+                        lang: metadata.lang.clone(),
+                        version: metadata.version.clone(),
+                        ordinal: Some(metadata.ordinal).filter(|ordinal| *ordinal != NO_ORDINAL),
+                        text: metadata.text.clone(),
+                        ranks: vec![None; count],
+                        scores: vec![None; count],
+                        word_ranks: vec![None; count],
+                        word_scores: vec![None; count],
+                        shares: vec![Shares::default(); count],
+                        ..Candidate::default()
+                    });
+                }
+                let Some(candidate) = candidates.get_mut(&found.id) else { continue };
+                let (ranks, scores) = if by_words {
+                    (&mut candidate.word_ranks, &mut candidate.word_scores)
+                } else {
+                    (&mut candidate.ranks, &mut candidate.scores)
+                };
+                if let (Some(at), Some(score)) = (ranks.get_mut(query), scores.get_mut(query)) {
+                    (*at, *score) = (Some(rank), Some(found.score));
+                }
             }
         }
     }
-    candidates.into_values().collect()
+    let mut candidates: Vec<Candidate> = candidates.into_values().collect();
+    for (query, found) in queries.iter().enumerate() {
+        let nearest = found.nearest.as_deref().unwrap_or_default();
+        let words = found.words.as_deref().unwrap_or_default();
+        let vectors = Evidence::new(nearest, nearest.last().map_or(0.0, |found| found.score));
+        // A list that is not full has all that has a word of the question.
+        let full = words.get(BY_WORDS - 1);
+        let words = Evidence::new(words, full.map_or(0.0, |last| last.score));
+        for candidate in &mut candidates {
+            let id = candidate.id.as_str();
+            let shares = Shares {
+                vector: vectors.chunk(id),
+                page_vector: vectors.page(id),
+                words: words.chunk(id),
+                page_words: words.page(id),
+            };
+            if let Some(slot) = candidate.shares.get_mut(query) {
+                *slot = shares;
+            }
+        }
+    }
+    candidates
 }
 
-/// Sorts candidates, best first, by weighted reciprocal rank fusion: each list gives its weight
-/// / (60 + rank). The visitor's own page counts as a list of its own of weight 1, so that of two
-/// equal passages the nearer one wins. Of equals the one with the better cosine comes first, then
-/// the one with the lower id.
-///
-/// It looks at ranks, scores, ids and `here` alone, and not at the order before, so that what a
-/// trace holds can be fused again by other `weights`: one a query, in the order of the queries.
-pub fn fuse(candidates: &mut [Candidate], weights: &[f64]) {
-    let gain = |candidate: &Candidate| {
-        let ranks = candidate.ranks.iter().zip(weights);
-        let gains = ranks.map(|(rank, weight)| rank.map_or(0.0, |rank| weight / (RRF_K + f64::from(rank))));
-        gains.sum::<f64>() + if candidate.here { 1.0 / (RRF_K + 1.0) } else { 0.0 }
+/// Whether a chunk has a language or a version, and the address of the visitor's page names it, as
+/// documentation sites do: `/v2/install`, `/de/`.
+fn is_kin(here: &str, lang: &str, version: &str) -> bool {
+    let names = |tag: &str| tag.is_empty() || here.split('/').any(|part| part == tag);
+    !(lang.is_empty() && version.is_empty()) && names(lang) && names(version)
+}
+
+/// What counts how much in [`fuse`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    /// Words against vectors: 0 is vectors alone, 1 is words alone.
+    pub words: f64,
+    /// The second query, when the first counts 1.
+    pub context: f64,
+}
+
+/// The weights for what could be searched: where one of the two could not, the other is all there is.
+pub fn weights(found: &[Found], words: f64, context: f64) -> Weights {
+    let words = match found.first() {
+        Some(Found { nearest: None, .. }) => 1.0,
+        Some(Found { words: None, .. }) => 0.0,
+        _ => words,
     };
+    Weights { words, context }
+}
+
+/// Sorts candidates, best first, by what the queries say for them and for their pages. Of equals the
+/// one with the better cosine comes first, then the one with the lower id.
+///
+/// Scores are added as shares of the best one, and not by rank as in reciprocal rank fusion: a rank
+/// forgets how far the first is ahead, and where one of two searches is much surer, adding ranks is
+/// worse than that one alone. A page has what its best chunks have, by vectors and by words each; the
+/// chunk that has most of both stands for it, the others as far behind as they have less.
+///
+/// It looks at shares, cosines, ids and the visitor's page alone, and not at the order before, so that
+/// what a trace holds can be fused again by other `weights`.
+pub fn fuse(candidates: &mut [Candidate], weights: Weights) {
+    let each = [1.0, weights.context];
+    let sum = |candidate: &Candidate, of: fn(&Shares) -> (f64, f64)| {
+        let queries = candidate.shares.iter().zip(each);
+        let (sum, count) = queries.fold((0.0, 0.0), |(sum, count), (shares, weight)| {
+            let (vector, words) = of(shares);
+            (sum + weight * ((1.0 - weights.words) * vector + weights.words * words), count + weight)
+        });
+        if count > 0.0 { sum / count } else { 0.0 }
+    };
+    let mut best: BTreeMap<String, f64> = BTreeMap::new();
+    for candidate in &mut *candidates {
+        candidate.relevance = sum(candidate, |shares| (shares.vector, shares.words));
+        let best = best.entry(page_of(&candidate.id).0.to_owned()).or_default();
+        *best = best.max(candidate.relevance);
+    }
+    for candidate in &mut *candidates {
+        let of_page = sum(candidate, |shares| (shares.page_vector, shares.page_words));
+        let best = best.get(page_of(&candidate.id).0).copied().unwrap_or_default();
+        let near = if candidate.here { HERE } else { 0.0 } + if candidate.kin { KIN } else { 0.0 };
+        candidate.relevance += of_page - best + near;
+    }
     candidates.sort_by(|a, b| {
-        gain(b).total_cmp(&gain(a)).then(b.score().total_cmp(&a.score())).then_with(|| a.id.cmp(&b.id))
+        let by_relevance = b.relevance.total_cmp(&a.relevance);
+        by_relevance.then(b.score().total_cmp(&a.score())).then_with(|| a.id.cmp(&b.id))
     });
 }
 
@@ -95,17 +278,99 @@ pub fn evidence(candidates: &[Candidate]) -> f64 {
     candidates.iter().map(Candidate::score).reduce(f64::max).unwrap_or(0.0)
 }
 
-/// Numbers the first `top_k` candidates as passages.
-pub fn passages(candidates: impl IntoIterator<Item = Candidate>, top_k: usize) -> Vec<Passage> {
-    let passage = |(n, candidate): (u32, Candidate)| Passage {
+/// Chooses at most `top_k` passages from sorted candidates and numbers them; the candidates learn
+/// their number, or why they have none. What says the same as one before it, and what comes after
+/// enough of its page, makes room for others. Where a section was cut, the parts beside a passage
+/// that were found too are joined to it.
+pub fn passages(candidates: &mut [Candidate], top_k: usize) -> Vec<Passage> {
+    let mut passages = Vec::new();
+    let mut chosen: Vec<(String, Vec<u64>)> = Vec::new();
+    for at in 0..candidates.len() {
+        let Some(candidate) = candidates.get(at).filter(|candidate| candidate.n.is_none()) else { continue };
+        let page = page_of(&candidate.id).0.to_owned();
+        let words = words(&candidate.text);
+        let dropped = if passages.len() >= top_k {
+            Some(Dropped::Rank)
+        } else if chosen.iter().any(|(_, others)| overlap(&words, others) >= SAME) {
+            Some(Dropped::Duplicate)
+        } else if chosen.iter().filter(|(other, _)| *other == page).count() >= MAX_PER_PAGE {
+            Some(Dropped::Page)
+        } else {
+            None
+        };
+        if dropped.is_none() {
+            let n = u32::try_from(passages.len() + 1).unwrap_or(u32::MAX);
+            let text = joined(candidates, at, n);
+            chosen.push((page, words));
+            if let Some(candidate) = candidates.get(at) {
+                passages.push(passage(candidate, n, text));
+            }
+        } else if let Some(candidate) = candidates.get_mut(at) {
+            candidate.dropped = dropped;
+        }
+    }
+    passages
+}
+
+fn passage(candidate: &Candidate, n: u32, text: String) -> Passage {
+    Passage {
         n,
         score: candidate.score(),
-        title: candidate.title,
-        heading: candidate.heading,
-        url: candidate.url,
-        text: candidate.text,
+        title: candidate.title.clone(),
+        heading: candidate.heading.clone(),
+        url: candidate.url.clone(),
+        text,
+    }
+}
+
+/// The text of a candidate with the parts of the same section before and after it, as far as they were
+/// found and it does not grow too long. All of them get its number.
+fn joined(candidates: &mut [Candidate], at: usize, n: u32) -> String {
+    let Some(candidate) = candidates.get_mut(at) else { return String::new() };
+    candidate.n = Some(n);
+    let (url, page) = (candidate.url.clone(), page_of(&candidate.id).0.to_owned());
+    let mut text = candidate.text.clone();
+    let Some(ordinal) = candidate.ordinal else { return text };
+    let beside = |candidate: &&mut Candidate, ordinal: Option<u32>| {
+        candidate.n.is_none()
+            && candidate.ordinal.is_some()
+            && candidate.ordinal == ordinal
+            && candidate.url == url
+            && page_of(&candidate.id).0 == page
     };
-    (1..).zip(candidates.into_iter().take(top_k)).map(passage).collect()
+    for (ordinal, is_after) in [(ordinal.checked_sub(1), false), (ordinal.checked_add(1), true)] {
+        let Some(neighbour) = candidates.iter_mut().find(|candidate| beside(candidate, ordinal)) else { continue };
+        let (first, second) = if is_after { (&text, &neighbour.text) } else { (&neighbour.text, &text) };
+        let both = format!("{first}\n\n{second}");
+        if prompt::estimate_tokens(&both) <= MAX_JOINED_TOKENS {
+            text = both;
+            neighbour.n = Some(n);
+        }
+    }
+    text
+}
+
+/// The words of a text, each as a number, in order and once.
+fn words(text: &str) -> Vec<u64> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    // FNV-1a: a word's bytes are few, and a collision makes two words one.
+    let hash = |word: &str| {
+        word.to_lowercase()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let mut words: Vec<u64> = words.map(hash).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// What two texts have in common of what both have.
+#[allow(clippy::cast_precision_loss)] // words of a passage
+fn overlap(a: &[u64], b: &[u64]) -> f64 {
+    let common = a.iter().filter(|word| b.binary_search(word).is_ok()).count();
+    let all = a.len() + b.len() - common;
+    if all == 0 { 1.0 } else { common as f64 / all as f64 }
 }
 
 fn address(url: String, anchor: &str) -> String {
@@ -172,11 +437,17 @@ mod tests {
         Match { id: id.into(), score, metadata: Some(metadata) }
     }
 
-    /// The passages of all lists, each of the same weight.
-    fn fused(lists: Vec<Vec<Match>>, page: Option<&str>, top_k: usize) -> Vec<Passage> {
-        let mut candidates = gather(lists, page);
-        fuse(&mut candidates, &[1.0, 1.0]);
-        passages(candidates, top_k)
+    const WEIGHTS: Weights = Weights { words: 0.33, context: 1.0 };
+
+    /// The passages of these queries.
+    fn fused(queries: Vec<Found>, page: Option<&str>, top_k: usize) -> Vec<Passage> {
+        let mut candidates = gather(queries, page);
+        fuse(&mut candidates, WEIGHTS);
+        passages(&mut candidates, top_k)
+    }
+
+    fn nearest(list: Vec<Match>) -> Found {
+        Found { nearest: Some(list), words: None }
     }
 
     fn ids(passages: &[Passage]) -> Vec<&str> {
@@ -191,14 +462,86 @@ mod tests {
     }
 
     #[test]
-    fn what_both_lists_find_comes_first_and_the_order_does_not_depend_on_the_lists() {
-        let a = vec![found("x", "/x", 0.9), found("both", "/b", 0.8), found("y", "/y", 0.7)];
-        let b = vec![found("z", "/z", 0.6), found("both", "/b", 0.5)];
-        let one = fused(vec![a.clone(), b.clone()], None, 3);
-        assert_eq!(ids(&one), ["both", "x", "z"]);
-        assert_eq!(fused(vec![b, a.clone()], None, 3), one);
+    fn what_both_queries_find_comes_first_and_the_visitors_page_before_its_equals() {
+        let a = vec![found("x", "/x", 0.9), found("both", "/b", 0.85), found("y", "/y", 0.1)];
+        let b = vec![found("z", "/z", 0.6), found("both", "/b", 0.55), found("w", "/w", 0.1)];
+        let one = fused(vec![nearest(a.clone()), nearest(b.clone())], None, 3);
+        assert_eq!(ids(&one)[0], "both");
+        assert_eq!(fused(vec![nearest(b), nearest(a.clone())], None, 3), one);
         assert_eq!(one.iter().map(|passage| passage.n).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(ids(&fused(vec![a], Some("/y?x=1#here"), 1)), ["y"], "the visitor's page is preferred");
+        assert_eq!(ids(&fused(vec![nearest(a)], Some("/b?x=1#here"), 1)), ["both"], "the visitor's page is preferred");
+    }
+
+    /// An id as the chunker makes it.
+    fn id(own: u64, page: u64, only: bool) -> String {
+        format!("{own:016x}{page:015x}{}", u8::from(only))
+    }
+
+    #[test]
+    fn a_page_that_is_about_it_in_two_places_beats_a_single_better_chunk() {
+        let list = vec![
+            found(&id(1, 1, false), "/single", 0.80),
+            found(&id(2, 2, false), "/twice", 0.79),
+            found(&id(3, 2, false), "/twice", 0.78),
+            found(&id(4, 3, false), "/last", 0.30),
+        ];
+        let order: Vec<String> = fused(vec![nearest(list)], None, 4).into_iter().map(|passage| passage.url).collect();
+        assert_eq!(order, ["/twice", "/twice", "/single", "/last"]);
+    }
+
+    #[test]
+    fn words_and_vectors_each_find_what_the_other_does_not_and_either_will_do_alone() {
+        let by_vectors = vec![found("meaning", "/m", 0.8), found("far", "/f", 0.4)];
+        let by_words = vec![found("name", "/n", 12.0), found("far", "/f", 1.0)];
+        let both = Found { nearest: Some(by_vectors.clone()), words: Some(by_words.clone()) };
+        let mut first = ids(&fused(vec![both], None, 2)).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        first.sort();
+        assert_eq!(first, ["meaning", "name"]);
+        for (found, first) in [
+            (Found { nearest: Some(by_vectors), words: None }, "meaning"),
+            (Found { nearest: None, words: Some(by_words) }, "name"),
+        ] {
+            let weights = weights(std::slice::from_ref(&found), 0.33, 1.0);
+            let mut candidates = gather(vec![found], None);
+            fuse(&mut candidates, weights);
+            assert_eq!(candidates[0].id, first);
+        }
+    }
+
+    #[test]
+    fn passages_repeat_nothing_leave_room_for_other_pages_and_are_joined_where_a_section_was_cut() {
+        let candidate = |own: u64, page: u64, ordinal: u32, anchor: &str, text: &str| Candidate {
+            id: id(own, page, false),
+            url: format!("/{page}#{anchor}"),
+            ordinal: Some(ordinal),
+            text: text.into(),
+            ..Candidate::default()
+        };
+        let mut candidates = [
+            candidate(1, 1, 4, "a", "second part of a"),
+            candidate(2, 2, 0, "x", "Second part of A!"),
+            candidate(3, 1, 3, "a", "first part"),
+            candidate(4, 1, 5, "b", "another section"),
+            candidate(5, 1, 9, "c", "a third section"),
+            candidate(6, 1, 12, "d", "too much of this page"),
+            candidate(7, 3, 0, "y", "of another page"),
+            candidate(8, 4, 0, "z", "beyond the limit"),
+        ];
+        let passages = passages(&mut candidates, 4);
+        let texts: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
+        assert_eq!(texts, ["first part\n\nsecond part of a", "another section", "a third section", "of another page"]);
+        let fate = candidates.iter().map(|candidate| (candidate.n, candidate.dropped));
+        let expected = [
+            (Some(1), None),
+            (None, Some(Dropped::Duplicate)),
+            (Some(1), None),
+            (Some(2), None),
+            (Some(3), None),
+            (None, Some(Dropped::Page)),
+            (Some(4), None),
+            (None, Some(Dropped::Rank)),
+        ];
+        assert_eq!(fate.collect::<Vec<_>>(), expected);
     }
 
     /// A vector in the index: the generation that wrote it, and in which generations it is.
@@ -217,7 +560,7 @@ mod tests {
             let lives = (0_u64..).zip(lives).filter(|(_, (held, _))| held.contains(&true));
             lives
                 .map(|(n, (held, score))| Stored {
-                    id: format!("{:016x}{n:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                    id: format!("{:016x}{n:015x}0", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
                     // Back after a pause, it is the vector that was there.
                     written: held.iter().zip(1..).find(|(held, _)| **held).map(|(_, g)| g).unwrap(),
                     held,
@@ -248,15 +591,13 @@ mod tests {
                 .map(|stored| stored.id.as_str())
                 .collect();
             let retired = Retired::new(left_out.iter().copied());
-            let asked = breadth(top_k, retired.len());
-            prop_assert!(asked <= MAX_TOP_K_WITH_METADATA && (asked == top_k || !retired.is_empty()));
-
-            let answer = live(vec![query(&index, generation, asked)], &retired, top_k);
-            let passages = fused(answer, None, top_k);
+            let with_text = vec![query(&index, generation, NEAREST_WITH_TEXT)];
+            let answer = |with_text| super::found(1, Some((with_text, vec![])), None, &retired);
+            let passages = fused(answer(with_text), None, top_k);
 
             let held: Vec<Stored> = index.iter().filter(is_live).cloned().collect();
-            let wanted = fused(vec![query(&held, generation, top_k)], None, top_k);
-            if retired.len() <= MAX_TOP_K_WITH_METADATA - top_k {
+            let wanted = fused(answer(vec![query(&held, generation, NEAREST_WITH_TEXT)]), None, top_k);
+            if retired.len() <= NEAREST_WITH_TEXT - top_k {
                 prop_assert_eq!(ids(&passages), ids(&wanted), "as if nothing else were there");
             }
             prop_assert!(ids(&passages).iter().all(|id| held.iter().any(|stored| stored.id == *id)));

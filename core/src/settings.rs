@@ -32,7 +32,8 @@ settings! {
     CHAT_MODEL = "@cf/meta/llama-3.1-8b-instruct-fast", "Workers AI model that answers.";
     FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas. A request may name any of the models here.";
     GATEWAY_ID = "", "AI Gateway that calls go through; none when empty.";
-    TOP_K = "6", "Passages that are searched for and put into the prompt, 1 to 20.";
+    TOP_K = "8", "Passages that are searched for and put into the prompt, 1 to 20.";
+    WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; without D1 there is only the latter.";
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
     REFUSE_BELOW = "0", "Best cosine of question and passage below which the bot refuses without asking a model, 0 to 1; 0 for never.";
     MAX_TOKENS = "768", "Longest answer, tokens.";
@@ -89,7 +90,9 @@ pub struct Settings {
     pub gateway: Option<String>,
     /// Passages per answer.
     pub top_k: usize,
-    /// Weight of the second query's result list in fusing; the first has 1.
+    /// Weight of words in fusing; vectors have the rest to 1.
+    pub words_weight: f64,
+    /// Weight of the second query in fusing; the first has 1.
     pub context_weight: f64,
     /// Evidence below which no model is asked; 0 for never.
     pub refuse_below: f64,
@@ -142,6 +145,7 @@ impl Settings {
             models,
             gateway: Some(read.text("GATEWAY_ID")).filter(|id| !id.is_empty()),
             top_k: read.number("TOP_K", 1, MAX_TOP_K_WITH_METADATA),
+            words_weight: read.number("WORDS_WEIGHT", 0.0, 1.0),
             context_weight: read.number("CONTEXT_WEIGHT", 0.0, 10.0),
             refuse_below: read.number("REFUSE_BELOW", 0.0, 1.0),
             max_tokens: read.number("MAX_TOKENS", 16, 8_192),
@@ -247,7 +251,7 @@ mod tests {
     fn a_secret_is_all_that_must_be_set() {
         let settings = parse(&[SECRET]).unwrap();
         assert_eq!(settings.models, ["@cf/meta/llama-3.1-8b-instruct-fast"]);
-        assert_eq!((settings.top_k, settings.max_tokens, settings.gateway), (6, 768, None));
+        assert_eq!((settings.top_k, settings.max_tokens, settings.gateway), (8, 768, None));
         assert_eq!(settings.origins, Origins::Listed(vec![]));
     }
 

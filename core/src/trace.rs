@@ -89,17 +89,14 @@ impl Trace {
         Self { v: TRACE_VERSION, trace_id, question, asked_at, error: Some(error), steps, ..Self::default() }
     }
 
-    /// Numbers the first candidates, as they were offered to the model, and says of the others why
-    /// they were not.
+    /// Takes their numbers from the candidates that no model was offered.
     pub(crate) fn offer(&mut self, offered: usize) {
         let asked = !self.tries.is_empty();
-        for (n, (at, candidate)) in (1..).zip(self.candidates.iter_mut().enumerate()) {
-            candidate.n = (at < offered).then_some(n);
-            candidate.dropped = match candidate.n {
-                None if at >= self.rules.top_k => Some(Dropped::Rank),
-                None if asked => Some(Dropped::Room),
-                _ => None,
-            };
+        for candidate in &mut self.candidates {
+            if candidate.n.is_some_and(|n| usize::try_from(n).map_or(true, |n| n > offered)) {
+                candidate.n = None;
+                candidate.dropped = asked.then_some(Dropped::Room);
+            }
         }
     }
 }
@@ -109,6 +106,9 @@ impl Trace {
 pub struct Rules {
     /// `TOP_K`.
     pub top_k: usize,
+    /// `WORDS_WEIGHT`; 0 where words, 1 where vectors could not be searched.
+    #[serde(default)]
+    pub words_weight: f64,
     /// `CONTEXT_WEIGHT`.
     pub context_weight: f64,
     /// `REFUSE_BELOW`.
@@ -134,6 +134,18 @@ pub struct Candidate {
     pub ranks: Vec<Option<u32>>,
     /// Cosine with each query, likewise.
     pub scores: Vec<Option<f64>>,
+    /// Rank from 1 in what each query found by words; likewise.
+    #[serde(default)]
+    pub word_ranks: Vec<Option<u32>>,
+    /// BM25 with each query, likewise; comparable within one list alone.
+    #[serde(default)]
+    pub word_scores: Vec<Option<f64>>,
+    /// What each query says for it, which [`crate::retrieve::fuse`] adds up.
+    #[serde(default)]
+    pub shares: Vec<Shares>,
+    /// The sum: what candidates are sorted by.
+    #[serde(default)]
+    pub relevance: f64,
     /// Number it was offered to the model under, the last time that one was asked; null when the
     /// prompt had no room for it, or no model was asked.
     pub n: Option<u32>,
@@ -143,6 +155,31 @@ pub struct Candidate {
     /// Whether it is of the page that the visitor reads.
     #[serde(default)]
     pub here: bool,
+    /// Whether it is of the language and version of that page.
+    #[serde(default)]
+    pub kin: bool,
+    /// BCP 47 language tag; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lang: String,
+    /// Product version; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Place in its document, from 0, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u32>,
+}
+
+/// What a query says for a chunk, as shares of the best that it found: 1 is the best.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// The chunk's cosine.
+    pub vector: f64,
+    /// The cosines of its page's best two chunks.
+    pub page_vector: f64,
+    /// The chunk's BM25.
+    pub words: f64,
+    /// The BM25 of its page's best two chunks.
+    pub page_words: f64,
 }
 
 impl Candidate {
@@ -163,6 +200,10 @@ impl Candidate {
 pub enum Dropped {
     /// `TOP_K` others came before it.
     Rank,
+    /// It says what one before it says.
+    Duplicate,
+    /// Enough of its page came before it.
+    Page,
     /// The prompt had no room left for it.
     Room,
 }
@@ -355,9 +396,9 @@ mod tests {
     const GOLDEN: &str = concat!(
         r#"{"v":1,"trace_id":"019a5f3b7c00aaaaaaaaaaaaaaaaaaaa","message_id":"m","asked_at":1762531212288,"#,
         r#""question":"q","queries":["q"],"filter":{"lang":"en"},"generation":3,"spec":"s","#,
-        r#""candidates":[{"id":"c","url":"u#a","title":"t","heading":"h","ranks":[1],"scores":[0.5],"n":1,"here":false},"#,
-        r#"{"id":"d","url":"v","title":"t","heading":"","ranks":[2],"scores":[0.25],"n":null,"dropped":"rank","here":true}],"#,
-        r#""left_out":0,"evidence":0.5,"rules":{"top_k":1,"context_weight":1.0,"refuse_below":0.0},"refused_by":null,"#,
+        r#""candidates":[{"id":"c","url":"u#a","title":"t","heading":"h","ranks":[1],"scores":[0.5],"word_ranks":[],"word_scores":[],"shares":[],"relevance":0.0,"n":1,"here":false,"kin":false},"#,
+        r#"{"id":"d","url":"v","title":"t","heading":"","ranks":[2],"scores":[0.25],"word_ranks":[],"word_scores":[],"shares":[],"relevance":0.0,"n":null,"dropped":"rank","here":true,"kin":false}],"#,
+        r#""left_out":0,"evidence":0.5,"rules":{"top_k":1,"words_weight":0.0,"context_weight":1.0,"refuse_below":0.0},"refused_by":null,"#,
         r#""tries":[{"model":"m","offered":1,"prompt":"0123456789abcdef","fault":null,"ended_ms":9}],"model":"m","#,
         r#""usage":{"prompt_tokens":3,"completion_tokens":2},"cost_usd":null,"cached":false,"cited":[1],"error":null,"#,
         r#""steps":{"recalled_ms":0,"embedded_ms":1,"searched_ms":2,"first_word_ms":3,"answered_ms":9}}"#,

@@ -32,6 +32,8 @@ pub const METADATA_INDEXES: [(&str, &str); 4] =
 
 /// Last digit of the id of a page's only chunk; of others it is `0`.
 pub const ONLY_CHUNK: char = '1';
+/// [`Metadata::ordinal`] where it is not known.
+pub const NO_ORDINAL: u32 = u32::MAX;
 /// Hexadecimal digits of a chunk's id that are its own; the page's follow.
 const OWN_DIGITS: usize = 16;
 

@@ -16,7 +16,7 @@ use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinion
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
-use docent_core::vectorize::{Match, Metadata, QueryOptions};
+use docent_core::vectorize::{Match, Metadata, NO_ORDINAL, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest};
 use futures_util::future::join_all;
 use js_sys::futures::JsFuture;
@@ -89,6 +89,10 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn heading(this: &Row) -> Option<String>;
     #[wasm_bindgen(method, getter)]
+    fn lang(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn version(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
     fn text(this: &Row) -> Option<String>;
 
     /// A match of a query.
@@ -112,6 +116,12 @@ extern "C" {
     fn heading(this: &FoundMetadata) -> Option<String>;
     #[wasm_bindgen(method, getter)]
     fn anchor(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn lang(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn version(this: &FoundMetadata) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn ordinal(this: &FoundMetadata) -> Option<u32>;
 }
 
 /// Reads and checks variables and secrets.
@@ -284,6 +294,9 @@ fn read_match(found: &Found) -> Match {
         title: metadata.title().unwrap_or_default(),
         heading: metadata.heading().unwrap_or_default(),
         anchor: metadata.anchor().unwrap_or_default(),
+        lang: metadata.lang().unwrap_or_default(),
+        version: metadata.version().unwrap_or_default(),
+        ordinal: metadata.ordinal().unwrap_or(NO_ORDINAL),
         ..Metadata::default()
     });
     Match { id: found.id().unwrap_or_default(), score: found.score().unwrap_or_default(), metadata }
@@ -323,6 +336,8 @@ fn read_hit(row: &Row) -> Hit {
         anchor: row.anchor().unwrap_or_default(),
         title: row.title().unwrap_or_default(),
         heading: row.heading().unwrap_or_default(),
+        lang: row.lang().unwrap_or_default(),
+        version: row.version().unwrap_or_default(),
         text: row.text().unwrap_or_default(),
     }
 }

@@ -148,6 +148,12 @@ fn whereabouts_of(trace: &Trace, page: &Page) -> String {
         (None, Some(Dropped::Rank)) => {
             format!("found in place {place}, below TOP_K ({}), so no model saw it", trace.rules.top_k)
         }
+        (None, Some(Dropped::Duplicate)) => {
+            format!("found in place {place}, and says what a passage before it says, so no model saw it")
+        }
+        (None, Some(Dropped::Page)) => {
+            format!("found in place {place}, behind as many passages of its page as a model is offered")
+        }
         (None, Some(Dropped::Room)) => format!("found in place {place}, and the prompt had no room for it"),
         (None, None) => format!("found in place {place}, but no model was asked"),
     }

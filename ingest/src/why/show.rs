@@ -173,6 +173,8 @@ fn remark(trace: &Trace, candidate: &Candidate) -> String {
     let cited = candidate.n.is_some_and(|n| trace.cited.contains(&n));
     let dropped = match candidate.dropped {
         Some(Dropped::Rank) => Some("below TOP_K"),
+        Some(Dropped::Duplicate) => Some("as one before"),
+        Some(Dropped::Page) => Some("enough of its page"),
         Some(Dropped::Room) => Some("no room in the prompt"),
         None => None,
     };

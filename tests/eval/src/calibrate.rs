@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::measures::{self, Measure};
 use crate::questions::Question;
 use crate::records::{Run, RunError};
+use crate::retrieval::Weights;
 
 use fusion::{Fitted, Listed};
 use split::halves;
@@ -161,18 +162,20 @@ impl Calibrate {
         Ok(self.calibration(run, fitted, weight, "CONTEXT_WEIGHT", notes))
     }
 
-    fn search(&self, dense: &Run, bm25: &Run) -> Result<Calibration, CalibrateError> {
-        let same = dense.header.questions == bm25.header.questions && dense.header.corpus == bm25.header.corpus;
+    fn search(&self, run: &Run, bm25: &Run) -> Result<Calibration, CalibrateError> {
+        let same = run.header.questions == bm25.header.questions && run.header.corpus == bm25.header.corpus;
         if !same {
             return Err(CalibrateError::Unfit("the two runs are of different collections".to_owned()));
         }
-        let listed = fusion::of_runs(dense, bm25);
+        let listed = fusion::of_runs(run, bm25);
         let questions: Vec<Question> = listed.iter().map(|listed| listed.question.clone()).collect();
         let (fit, report) = halves(&questions, self.seed);
-        let weight = self.weight(&listed, 1.0, (&fit, &report));
+        let Weights { dense, bm25 } = Weights::default();
+        let weight = self.weight(&listed, bm25 / dense, (&fit, &report));
         let note = too_few("the weight of bm25", "questions that name the pages that answer them", LEAST);
-        let notes = if weight.is_none() { vec![note] } else { Vec::new() };
-        Ok(self.calibration(dense, None, weight, "weight of bm25 (dense = 1)", notes))
+        let setting = |weight: &Fitted| format!("as a setting: WORDS_WEIGHT = {:.2}", fusion::share_of(weight.chosen));
+        let notes = vec![weight.as_ref().map_or(note, setting)];
+        Ok(self.calibration(run, None, weight, "weight of bm25 (dense = 1)", notes))
     }
 
     fn calibration(

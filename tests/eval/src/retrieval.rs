@@ -17,6 +17,7 @@ use std::time::{Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 use docent_core::embedding::SPEC;
+use docent_core::settings::SETTINGS;
 use serde::Serialize;
 
 use crate::collection::{Collection, CollectionError};
@@ -25,7 +26,7 @@ use crate::questions::{self, QuestionsError};
 use crate::records::{Header, Kind, RUN_VERSION, Run};
 use crate::scores::{self, Estimate, ScoreOptions};
 
-use index::{DEPTH, Index, Ranking};
+use index::{DEPTH, Index, Listed, Ranking};
 use vectors::{Vectors, VectorsError};
 
 /// What bge's authors put before a question when they want to (the model card of bge-base-en-v1.5).
@@ -38,7 +39,7 @@ pub enum System {
     Bm25,
     /// Vectors, by exact cosine.
     Dense,
-    /// Both, by reciprocal rank fusion.
+    /// Both, as the bot fuses them.
     Hybrid,
 }
 
@@ -56,7 +57,7 @@ impl fmt::Display for System {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Args)]
 pub struct Settings {
     /// Most tokens of a chunk. What the embedder does not see is cut off, as ever.
-    #[arg(long, value_name = "N", default_value_t = SPEC.max_tokens, value_parser = at_least_32)]
+    #[arg(long, value_name = "N", default_value_t = SPEC.chunk_tokens, value_parser = at_least_32)]
     pub chunk_tokens: usize,
     /// Search texts without the title and the headings above them.
     #[arg(long)]
@@ -72,7 +73,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            chunk_tokens: SPEC.max_tokens,
+            chunk_tokens: SPEC.chunk_tokens,
             no_headings: false,
             query_pooling: SPEC.pooling.to_owned(),
             prefix: SPEC.query_instruction.to_owned(),
@@ -113,7 +114,8 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { dense: 1.0, bm25: 1.0 }
+        let words = default_words_weight();
+        Self { dense: 1.0 - words, bm25: words }
     }
 }
 
@@ -125,6 +127,12 @@ impl Weights {
             System::Dense | System::Hybrid => self.dense = weight,
         }
     }
+}
+
+/// The bot's own, where its operator says nothing else.
+fn default_words_weight() -> f64 {
+    let setting = SETTINGS.iter().find(|setting| setting.name == "WORDS_WEIGHT");
+    setting.and_then(|setting| setting.default.parse().ok()).unwrap_or_default()
 }
 
 /// What is asked of a ranking unless the command line says otherwise.
@@ -220,7 +228,7 @@ pub struct Retrieval {
     /// What searches.
     #[arg(long, value_name = "SYSTEM", value_delimiter = ',', default_value = "bm25,dense,hybrid")]
     system: Vec<System>,
-    /// Weight of a system in the fusion: dense=1, bm25=0.5.
+    /// Weight of a system in the fusion, against that of the other: dense=1, bm25=0.5.
     #[arg(long = "weight", value_name = "SYSTEM=WEIGHT", value_parser = weight)]
     weights: Vec<(System, f64)>,
     /// How many pages are ranked at most.
@@ -353,8 +361,8 @@ pub fn header(collection: &Collection, index: &Index, settings: &Settings, syste
 /// What the questions of a collection find, by the systems that are needed.
 #[derive(Debug, Default)]
 pub struct Lists {
-    bm25: Vec<Ranking>,
-    dense: Vec<Ranking>,
+    bm25: Vec<Listed>,
+    dense: Vec<Listed>,
 }
 
 impl Lists {
@@ -384,8 +392,8 @@ impl Lists {
     /// The rankings of one system.
     pub fn of(&self, system: System, index: &Index, weights: Weights) -> Vec<Ranking> {
         match system {
-            System::Bm25 => self.bm25.clone(),
-            System::Dense => self.dense.clone(),
+            System::Bm25 => self.bm25.iter().map(|listed| listed.units.clone()).collect(),
+            System::Dense => self.dense.iter().map(|listed| listed.units.clone()).collect(),
             System::Hybrid => {
                 self.dense.iter().zip(&self.bm25).map(|(dense, bm25)| index.fused(dense, bm25, weights)).collect()
             }

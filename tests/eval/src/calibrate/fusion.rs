@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use docent_core::retrieve;
-use docent_core::trace::Candidate;
+use docent_core::retrieve::{self, Weights};
+use docent_core::trace::{Candidate, Shares};
 use serde::Serialize;
 
 use crate::measures::Measure;
@@ -26,6 +26,25 @@ pub struct Listed {
     pub candidates: Vec<Candidate>,
     /// Where pages are published.
     pub base_url: String,
+    /// The weights of fusion for a weight of the second list, when the first counts 1.
+    pub weights: fn(f64, f64) -> Weights,
+    /// `WORDS_WEIGHT` as it was.
+    pub words: f64,
+}
+
+/// The second list is that of the question in the light of the one before.
+fn of_context(weight: f64, words: f64) -> Weights {
+    Weights { words, context: weight }
+}
+
+/// The second list is that of words.
+fn of_words(weight: f64, _: f64) -> Weights {
+    Weights { words: share_of(weight), context: 0.0 }
+}
+
+/// What a weight is of both, when the other is 1.
+pub fn share_of(weight: f64) -> f64 {
+    weight / (1.0 + weight)
 }
 
 /// A weight that was fitted, and whether it is better than the one in force.
@@ -61,6 +80,8 @@ pub fn follow_ups(run: &Run) -> Vec<Listed> {
             question: record.question.clone(),
             candidates: trace.candidates.clone(),
             base_url: run.header.base_url.clone(),
+            weights: of_context,
+            words: trace.rules.words_weight,
         })
     };
     run.records.iter().filter_map(listed).collect()
@@ -75,29 +96,38 @@ pub fn of_runs(first: &Run, second: &Run) -> Vec<Listed> {
         question: first.question.clone(),
         candidates: candidates(&[&first.ranking, &second.ranking]),
         base_url: String::new(),
+        weights: of_words,
+        words: 0.0,
     })
     .collect()
 }
 
-/// The score of the first list breaks ties, as the cosine does in the bot.
+/// What each list says for a page is its share of the list's best score; the score of the first list
+/// breaks ties, as the cosine does in the bot.
 fn candidates(lists: &[&Vec<Found>; 2]) -> Vec<Candidate> {
     let mut known: BTreeMap<&str, Candidate> = BTreeMap::new();
-    for (list, found) in lists
-        .iter()
-        .enumerate()
-        .flat_map(|(list, ranking)| (1..).zip(ranking.iter()).map(move |(rank, found)| (list, (rank, found))))
-    {
-        let (rank, found) = found;
-        let candidate = known.entry(&found.passage).or_insert_with(|| Candidate {
-            id: found.passage.clone(),
-            url: found.passage.clone(),
-            title: found.page.clone(),
-            ranks: vec![None; 2],
-            scores: vec![None; 2],
-            ..Candidate::default()
-        });
-        if let (Some(at), Some(score)) = (candidate.ranks.get_mut(list), candidate.scores.get_mut(list)) {
-            (*at, *score) = (Some(rank), (list == 0).then_some(found.score));
+    let [vectors, words] = lists;
+    for (list, is_vectors) in [(vectors, true), (words, false)] {
+        let best = list.first().map_or(1.0, |found| found.score);
+        for found in list.iter() {
+            let candidate = known.entry(&found.passage).or_insert_with(|| Candidate {
+                id: found.passage.clone(),
+                url: found.passage.clone(),
+                title: found.page.clone(),
+                shares: vec![Shares::default()],
+                ..Candidate::default()
+            });
+            let share = found.score / best;
+            for shares in &mut candidate.shares {
+                if is_vectors {
+                    (shares.vector, shares.page_vector) = (share, share);
+                } else {
+                    (shares.words, shares.page_words) = (share, share);
+                }
+            }
+            if is_vectors {
+                candidate.scores = vec![Some(found.score)];
+            }
         }
     }
     known.into_values().collect()
@@ -107,7 +137,7 @@ impl Listed {
     /// The measure, when the second list has this weight.
     fn value(&self, weight: f64, measure: &Measure) -> Option<f64> {
         let mut candidates = self.candidates.clone();
-        retrieve::fuse(&mut candidates, &[1.0, weight]);
+        retrieve::fuse(&mut candidates, (self.weights)(weight, self.words));
         let found = |(rank, candidate): (u32, Candidate)| {
             // Of a search, the names are known; of a bot, they are in the address.
             let (page, passage) = if self.base_url.is_empty() {

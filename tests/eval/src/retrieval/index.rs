@@ -1,11 +1,11 @@
 //! What a collection is searched in, and what its questions find there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use docent_core::chunk::{self, Chunk};
 use docent_core::embedding::{SPEC, Spec};
-use docent_core::retrieve;
-use docent_core::trace::Candidate;
+use docent_core::retrieve::{self, BY_WORDS, BY_WORDS_WITH_TEXT, Found as Bot, NEAREST, NEAREST_WITH_TEXT};
+use docent_core::vectorize::{Match, Metadata};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::collection::Collection;
@@ -26,8 +26,6 @@ pub struct Index {
     units: Vec<Unit>,
     /// Each with its unit.
     chunks: Vec<(usize, Chunk)>,
-    /// Units by passage.
-    known: BTreeMap<String, usize>,
     /// Fingerprint of the embedding spec that it follows.
     pub spec: String,
 }
@@ -42,10 +40,20 @@ struct Unit {
 /// Units with their scores, best first.
 pub type Ranking = Vec<(usize, f64)>;
 
+/// What a search found for a question.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Units.
+    pub units: Ranking,
+    /// Chunks, as many as the bot asks for.
+    chunks: Vec<(usize, f64)>,
+}
+
 impl Index {
     /// Cuts the pages.
     pub fn new(collection: &Collection, settings: &Settings) -> Self {
-        let spec = Spec { max_tokens: settings.chunk_tokens, ..SPEC };
+        let chunk_tokens = settings.chunk_tokens;
+        let spec = Spec { chunk_tokens, max_tokens: SPEC.max_tokens.max(chunk_tokens), ..SPEC };
         let (mut units, mut chunks): (Vec<Unit>, Vec<(usize, Chunk)>) = (Vec::new(), Vec::new());
         let mut known = BTreeMap::new();
         for page in &collection.pages {
@@ -65,7 +73,7 @@ impl Index {
                 chunks.push((unit, chunk));
             }
         }
-        Self { units, chunks, known, spec: spec.fingerprint() }
+        Self { units, chunks, spec: spec.fingerprint() }
     }
 
     /// How many chunks there are.
@@ -77,10 +85,10 @@ impl Index {
     ///
     /// # Errors
     /// [`RetrievalError::Words`]
-    pub fn by_words(&self, collection: &Collection, settings: &Settings) -> Result<Vec<Ranking>, RetrievalError> {
+    pub fn by_words(&self, collection: &Collection, settings: &Settings) -> Result<Vec<Listed>, RetrievalError> {
         let words = Words::new(self.chunks.iter().map(|(_, chunk)| chunk), !settings.no_headings)?;
-        let ranking = |found: Vec<(usize, f64)>| self.ranking(found.into_iter());
-        collection.questions.iter().map(|question| Ok(ranking(words.search(&question.question)?))).collect()
+        let listed = |question: &Question| Ok(self.listed(words.search(&question.question)?, BY_WORDS));
+        collection.questions.iter().map(listed).collect()
     }
 
     /// What each question finds by vectors.
@@ -92,7 +100,7 @@ impl Index {
         collection: &Collection,
         settings: &Settings,
         vectors: &mut Vectors,
-    ) -> Result<Vec<Ranking>, RetrievalError> {
+    ) -> Result<Vec<Listed>, RetrievalError> {
         let text =
             |chunk: &Chunk| if settings.no_headings { chunk.metadata.text.clone() } else { chunk.text_to_embed() };
         let passages: Vec<String> = self.chunks.iter().map(|(_, chunk)| text(chunk)).collect();
@@ -103,56 +111,48 @@ impl Index {
         let passages = vectors.embed(&passages, SPEC.pooling, &mut advance)?;
         let questions = vectors.embed(&questions, &settings.query_pooling, &mut advance)?;
         bar.finish_and_clear();
-        let ranking = |question: &Vec<f32>| {
-            self.ranking(passages.iter().map(|passage| f64::from(cosine(passage, question))).enumerate())
+        let listed = |question: &Vec<f32>| {
+            let cosines = passages.iter().map(|passage| f64::from(cosine(passage, question)));
+            self.listed(cosines.enumerate().collect(), NEAREST)
         };
-        Ok(questions.iter().map(ranking).collect())
+        Ok(questions.iter().map(listed).collect())
     }
 
-    /// Chunks to units, each with the score of its best chunk.
-    fn ranking(&self, found: impl Iterator<Item = (usize, f64)>) -> Ranking {
+    /// The best `depth` chunks, as a service would list them, and units, each with the score of its
+    /// best chunk.
+    fn listed(&self, mut found: Vec<(usize, f64)>, depth: usize) -> Listed {
         let mut best = vec![f64::NEG_INFINITY; self.units.len()];
-        for (chunk, score) in found {
-            let unit = self.chunks.get(chunk).and_then(|(unit, _)| best.get_mut(*unit));
+        for (chunk, score) in &found {
+            let unit = self.chunks.get(*chunk).and_then(|(unit, _)| best.get_mut(*unit));
             if let Some(unit) = unit {
-                *unit = unit.max(score);
+                *unit = unit.max(*score);
             }
         }
-        let mut ranking: Ranking = best.into_iter().enumerate().filter(|(_, score)| score.is_finite()).collect();
-        let by_score =
-            |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then_with(|| self.name(b.0).cmp(self.name(a.0)));
-        if ranking.len() > DEPTH {
-            ranking.select_nth_unstable_by(DEPTH, by_score);
-            ranking.truncate(DEPTH);
-        }
-        ranking.sort_unstable_by(by_score);
-        ranking
+        let units = best.into_iter().enumerate().filter(|(_, score)| score.is_finite()).collect();
+        let units = top(units, DEPTH, |unit| self.units.get(unit).map_or("", |unit| &unit.passage));
+        found = top(found, depth, |chunk| self.chunks.get(chunk).map_or("", |(_, chunk)| &chunk.id));
+        Listed { units, chunks: found }
     }
 
-    fn name(&self, unit: usize) -> &str {
-        self.units.get(unit).map_or("", |unit| &unit.passage)
-    }
-
-    /// Both lists of a question as one, by the bot's own fusion.
-    pub fn fused(&self, dense: &Ranking, bm25: &Ranking, weights: Weights) -> Ranking {
-        let mut candidates: BTreeMap<usize, Candidate> = BTreeMap::new();
-        for (list, ranking) in [dense, bm25].into_iter().enumerate() {
-            for (rank, (unit, score)) in (1..).zip(ranking) {
-                let candidate = candidates.entry(*unit).or_insert_with(|| Candidate {
-                    id: self.name(*unit).to_owned(),
-                    ranks: vec![None; 2],
-                    scores: vec![None; 2],
-                    ..Candidate::default()
-                });
-                if let (Some(at), Some(known)) = (candidate.ranks.get_mut(list), candidate.scores.get_mut(list)) {
-                    // Ties are broken by the better cosine, and BM25 is none.
-                    (*at, *known) = (Some(rank), (list == 0).then_some(*score));
-                }
-            }
-        }
-        let mut candidates: Vec<Candidate> = candidates.into_values().collect();
-        retrieve::fuse(&mut candidates, &[weights.dense, weights.bm25]);
-        let units = candidates.iter().filter_map(|candidate| Some(*self.known.get(&candidate.id)?));
+    /// Both lists of a question as one, by the bot's own fusion and from as much as the bot gets to see.
+    pub fn fused(&self, dense: &Listed, bm25: &Listed, weights: Weights) -> Ranking {
+        let matches = |listed: &Listed, with_text: usize| -> Vec<Match> {
+            let found = listed.chunks.iter().enumerate().filter_map(|(rank, (chunk, score))| {
+                // Texts are compared by nobody here; that there is one is what makes a chunk showable.
+                let metadata = (rank < with_text).then(|| Metadata { url: chunk.to_string(), ..Metadata::default() });
+                Some(Match { id: self.chunks.get(*chunk)?.1.id.clone(), score: *score, metadata })
+            });
+            found.collect()
+        };
+        let found =
+            Bot { nearest: Some(matches(dense, NEAREST_WITH_TEXT)), words: Some(matches(bm25, BY_WORDS_WITH_TEXT)) };
+        let mut candidates = retrieve::gather(vec![found], None);
+        let all = weights.dense + weights.bm25;
+        let words = if all > 0.0 { weights.bm25 / all } else { 0.0 };
+        retrieve::fuse(&mut candidates, retrieve::Weights { words, context: 0.0 });
+        let chunks = candidates.iter().filter_map(|candidate| candidate.url.parse::<usize>().ok());
+        let mut seen = BTreeSet::new();
+        let units = chunks.filter_map(|chunk| Some(self.chunks.get(chunk)?.0)).filter(|unit| seen.insert(*unit));
         // The order is all that fusion says: its ties are broken by cosines.
         (1_u32..).zip(units).map(|(rank, unit)| (unit, 1.0 / f64::from(rank))).collect()
     }
@@ -173,6 +173,17 @@ impl Index {
         let (page, passage, url) = (page.clone(), passage.clone(), url.clone());
         Some(Found { page, passage, url, score, ..Found::default() })
     }
+}
+
+/// The best of them, best first; of equals the one that is called lower comes last, as trec_eval has it.
+fn top<'a>(mut found: Vec<(usize, f64)>, depth: usize, name: impl Fn(usize) -> &'a str) -> Vec<(usize, f64)> {
+    let by_score = |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then_with(|| name(b.0).cmp(name(a.0)));
+    if found.len() > depth {
+        found.select_nth_unstable_by(depth, by_score);
+        found.truncate(depth);
+    }
+    found.sort_unstable_by(by_score);
+    found
 }
 
 fn bar(texts: usize, name: &str) -> ProgressBar {
