@@ -95,7 +95,7 @@ pub async fn prepare<P: Ports>(
     let weights = retrieve::weights(&found, settings.words_weight, settings.context_weight);
     let mut candidates = retrieve::gather(found, ask.page.as_deref());
     retrieve::fuse(&mut candidates, weights);
-    let evidence = retrieve::evidence(&candidates);
+    let evidence = retrieve::evidence(&queries, &candidates);
     let passages = retrieve::passages(&mut candidates, settings.top_k);
     let message_id = ports.unique_id();
     let trace = Trace {
@@ -112,7 +112,9 @@ pub async fn prepare<P: Ports>(
             .iter()
             .map(|found| if ask.trace { found.clone() } else { found.without_text() })
             .collect(),
-        evidence,
+        evidence: evidence.total(),
+        cosine: evidence.cosine,
+        coverage: evidence.coverage,
         rules: Rules {
             top_k: settings.top_k,
             words_weight: weights.words,
@@ -135,7 +137,7 @@ pub async fn prepare<P: Ports>(
         memory,
         sources: passages.iter().map(retrieve::source).collect(),
         passages,
-        evidence,
+        evidence: evidence.total(),
         trace: Box::new(trace),
         traced: ask.trace,
     })

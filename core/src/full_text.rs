@@ -156,11 +156,15 @@ pub struct Queries {
 
 /// The queries of a question.
 pub fn queries(question: &str) -> Queries {
+    Queries { words: any_of(telling(question).iter()), identifiers: any_of(identifiers(question).iter()) }
+}
+
+/// The words of a question that tell something, in lower case, each once.
+pub fn telling(question: &str) -> Vec<String> {
     let words = distinct(question.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()));
-    let telling: Vec<&String> = words.iter().filter(|word| !is_stop_word(word)).collect();
+    let telling: Vec<String> = words.iter().filter(|word| !is_stop_word(word)).cloned().collect();
     // "What is it" has nothing but such words, and may still be the heading of a page.
-    let telling = if telling.is_empty() { words.iter().collect() } else { telling };
-    Queries { words: any_of(telling.into_iter()), identifiers: any_of(identifiers(question).iter()) }
+    if telling.is_empty() { words } else { telling }
 }
 
 /// In lower case, in the order of the question.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Source;
-use crate::full_text::Hit;
+use crate::full_text::{self, Hit};
 use crate::generation::Retired;
 use crate::prompt::{self, Exchange, Passage};
 use crate::trace::{Candidate, Dropped, Shares};
@@ -89,8 +89,8 @@ pub fn found(
     found
 }
 
-/// A list as evidence: what a chunk, or a page, has of the best score in it.
-struct Evidence<'a> {
+/// A list as scores to compare with: what a chunk, or a page, has of the best one.
+struct Scores<'a> {
     best: f64,
     /// Score of what is not in the list, at most.
     floor: f64,
@@ -100,7 +100,7 @@ struct Evidence<'a> {
     pages: Vec<(&'a str, f64)>,
 }
 
-impl<'a> Evidence<'a> {
+impl<'a> Scores<'a> {
     fn new(list: &'a [Match], floor: f64) -> Self {
         let best = list.first().map_or(0.0, |found| found.score);
         let mut chunks: Vec<(&str, f64)> = list.iter().map(|found| (found.id.as_str(), found.score)).collect();
@@ -188,10 +188,10 @@ pub fn gather(queries: Vec<Found>, page: Option<&str>) -> Vec<Candidate> {
     for (query, found) in queries.iter().enumerate() {
         let nearest = found.nearest.as_deref().unwrap_or_default();
         let words = found.words.as_deref().unwrap_or_default();
-        let vectors = Evidence::new(nearest, nearest.last().map_or(0.0, |found| found.score));
+        let vectors = Scores::new(nearest, nearest.last().map_or(0.0, |found| found.score));
         // A list that is not full has all that has a word of the question.
         let full = words.get(BY_WORDS - 1);
-        let words = Evidence::new(words, full.map_or(0.0, |last| last.score));
+        let words = Scores::new(words, full.map_or(0.0, |last| last.score));
         for candidate in &mut candidates {
             let id = candidate.id.as_str();
             let shares = Shares {
@@ -272,10 +272,64 @@ pub fn fuse(candidates: &mut [Candidate], weights: Weights) {
     });
 }
 
-/// The best cosine that anything has with any of the queries: how sure it is that the documentation
-/// speaks of the question at all. 0 when nothing was found.
-pub fn evidence(candidates: &[Candidate]) -> f64 {
-    candidates.iter().map(Candidate::score).reduce(f64::max).unwrap_or(0.0)
+/// Passages that [`evidence`] looks for the question's words in.
+const LOOKED_THROUGH: usize = 5;
+/// What the words count in [`evidence`], when the cosine counts the rest. Fitted on questions about two
+/// products' documentation, half of them of no business of it: alone, the cosine tells apart what is far
+/// off, but hardly what the same company's other product is asked (AUROC .83, with the words .88).
+const COVERAGE: f64 = 0.25;
+
+/// How sure it is that the documentation speaks of the question at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Evidence {
+    /// Best cosine that anything has with any of the queries.
+    pub cosine: f64,
+    /// Share of a query's telling words that one of the first passages has; the best of both.
+    pub coverage: f64,
+}
+
+impl Evidence {
+    /// Both together, 0 to 1: what refusing is decided by.
+    pub fn total(self) -> f64 {
+        (1.0 - COVERAGE) * self.cosine.max(0.0) + COVERAGE * self.coverage
+    }
+}
+
+/// The evidence in sorted candidates; none when nothing was found.
+pub fn evidence(queries: &[String], candidates: &[Candidate]) -> Evidence {
+    let cosine = candidates.iter().map(Candidate::score).reduce(f64::max).unwrap_or(0.0);
+    let first = candidates.iter().take(LOOKED_THROUGH);
+    let found: Vec<Vec<u64>> = first
+        .map(|candidate| stems(&[&candidate.title, &candidate.heading, &candidate.text].map(String::as_str).join(" ")))
+        .collect();
+    let coverage = |query: &String| {
+        let asked = stems(&full_text::telling(query).join(" "));
+        let shares = found.iter().map(|found| part(&asked, found));
+        shares.reduce(f64::max).unwrap_or(0.0)
+    };
+    let coverage = queries.iter().map(coverage).reduce(f64::max).unwrap_or(0.0);
+    Evidence { cosine, coverage }
+}
+
+/// Share of the first that the second has too; 0 of nothing.
+#[allow(clippy::cast_precision_loss)] // words of a question
+fn part(of: &[u64], within: &[u64]) -> f64 {
+    let common = of.iter().filter(|word| within.binary_search(word).is_ok()).count();
+    if of.is_empty() { 0.0 } else { common as f64 / of.len() as f64 }
+}
+
+/// Letters that a word is compared by: "configured" is "configuration".
+const STEM_CHARS: usize = 6;
+
+/// The words of a text without their endings, each as a number, in order and once.
+fn stems(text: &str) -> Vec<u64> {
+    let stem = |word: &str| -> String {
+        let word = word.to_lowercase();
+        let long = word.chars().count() > 3;
+        let word = word.strip_suffix('s').filter(|_| long).unwrap_or(&word);
+        word.chars().take(STEM_CHARS).collect()
+    };
+    numbers(text, stem)
 }
 
 /// Chooses at most `top_k` passages from sorted candidates and numbers them; the candidates learn
@@ -352,14 +406,17 @@ fn joined(candidates: &mut [Candidate], at: usize, n: u32) -> String {
 
 /// The words of a text, each as a number, in order and once.
 fn words(text: &str) -> Vec<u64> {
+    numbers(text, str::to_lowercase)
+}
+
+fn numbers(text: &str, form: impl Fn(&str) -> String) -> Vec<u64> {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     // FNV-1a: a word's bytes are few, and a collision makes two words one.
-    let hash = |word: &str| {
-        word.to_lowercase()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let hash = |word: String| {
+        let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        word.bytes().fold(0xcbf2_9ce4_8422_2325, step)
     };
-    let mut words: Vec<u64> = words.map(hash).collect();
+    let mut words: Vec<u64> = words.map(form).map(hash).collect();
     words.sort_unstable();
     words.dedup();
     words
@@ -602,6 +659,23 @@ mod tests {
             }
             prop_assert!(ids(&passages).iter().all(|id| held.iter().any(|stored| stored.id == *id)));
         }
+    }
+
+    #[test]
+    fn evidence_is_the_nearest_vector_and_how_much_of_the_question_a_passage_speaks_of() {
+        let candidate = |score: f64, title: &str, text: &str| Candidate {
+            scores: vec![Some(score)],
+            title: title.into(),
+            text: text.into(),
+            ..Candidate::default()
+        };
+        let candidates =
+            [candidate(0.5, "Caching", "Configure the cache directory."), candidate(0.6, "Poetry", "Nothing else.")];
+        let of = |query: &str| evidence(&[query.to_owned()], &candidates);
+        assert_eq!(of("How is the configuration of caches done?"), Evidence { cosine: 0.6, coverage: 2.0 / 3.0 });
+        assert_eq!(of("Where is the cache directory configured?"), Evidence { cosine: 0.6, coverage: 1.0 });
+        assert!(of("Where is the cache directory configured?").total() > of("Is poetry slow to install?").total());
+        assert_eq!(evidence(&["anything".to_owned()], &[]).total(), 0.0);
     }
 
     #[test]

@@ -35,7 +35,7 @@ settings! {
     TOP_K = "8", "Passages that are searched for and put into the prompt, 1 to 20.";
     WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; without D1 there is only the latter.";
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
-    REFUSE_BELOW = "0", "Best cosine of question and passage below which the bot refuses without asking a model, 0 to 1; 0 for never.";
+    REFUSE_BELOW = "0", "Evidence, by meaning and by words, that the documentation speaks of a question; below it the bot refuses without asking a model, 0 to 1; 0 for never. It depends on the documentation: docent-eval calibrate fits it.";
     MAX_TOKENS = "768", "Longest answer, tokens.";
     TEMPERATURE = "0.2", "0 to 5; low, since an answer should say what the passages say.";
     HISTORY_TURNS = "6", "Turns of the conversation that the model is reminded of at most; 0 for none.";

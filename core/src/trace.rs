@@ -49,9 +49,15 @@ pub struct Trace {
     /// Candidates beyond those, which were left out of what is kept.
     #[serde(default)]
     pub left_out: usize,
-    /// Best cosine of a candidate with the question, alone or in the light of the one before it; what
-    /// refusing is decided by. 0 when nothing was found.
+    /// How sure it is that the documentation speaks of the question at all, 0 to 1; what refusing is
+    /// decided by: see [`crate::retrieve::Evidence`], which the next two make up.
     pub evidence: f64,
+    /// Best cosine with the question, alone or in the light of the one before it.
+    #[serde(default)]
+    pub cosine: f64,
+    /// Share of the question's telling words that one of the first passages has.
+    #[serde(default)]
+    pub coverage: f64,
     /// The settings that decided.
     #[serde(default)]
     pub rules: Rules,
@@ -398,7 +404,7 @@ mod tests {
         r#""question":"q","queries":["q"],"filter":{"lang":"en"},"generation":3,"spec":"s","#,
         r#""candidates":[{"id":"c","url":"u#a","title":"t","heading":"h","ranks":[1],"scores":[0.5],"word_ranks":[],"word_scores":[],"shares":[],"relevance":0.0,"n":1,"here":false,"kin":false},"#,
         r#"{"id":"d","url":"v","title":"t","heading":"","ranks":[2],"scores":[0.25],"word_ranks":[],"word_scores":[],"shares":[],"relevance":0.0,"n":null,"dropped":"rank","here":true,"kin":false}],"#,
-        r#""left_out":0,"evidence":0.5,"rules":{"top_k":1,"words_weight":0.0,"context_weight":1.0,"refuse_below":0.0},"refused_by":null,"#,
+        r#""left_out":0,"evidence":0.5,"cosine":0.0,"coverage":0.0,"rules":{"top_k":1,"words_weight":0.0,"context_weight":1.0,"refuse_below":0.0},"refused_by":null,"#,
         r#""tries":[{"model":"m","offered":1,"prompt":"0123456789abcdef","fault":null,"ended_ms":9}],"model":"m","#,
         r#""usage":{"prompt_tokens":3,"completion_tokens":2},"cost_usd":null,"cached":false,"cited":[1],"error":null,"#,
         r#""steps":{"recalled_ms":0,"embedded_ms":1,"searched_ms":2,"first_word_ms":3,"answered_ms":9}}"#,
