@@ -5,7 +5,7 @@ PORT ?= 8787
 CLOUD_PORT ?= 8788
 BASE_URL ?= http://127.0.0.1:$(CLOUD_PORT)/docs/
 
-.PHONY: help run test eval fmt lint bench clean
+.PHONY: help run why test eval fmt lint bench clean
 
 help:
 	@echo "make run     answer from DOCS=$(DOCS) on http://127.0.0.1:$(PORT)/"
@@ -13,6 +13,9 @@ help:
 	@echo "             MODEL=<folder>  a BERT embedding model finds the pages"
 	@echo "             BASE_URL=<url>  where the pages are published; default: served by this machine"
 	@echo "             PORT=<n> CLOUD_PORT=<n>  other ports than 8787 and 8788"
+	@echo "make why     list what was asked of the bot of make run"
+	@echo "             ID=<id>         tell how that answer came about"
+	@echo "             ARGS=<options>  such as --unanswered; docs/why.md lists them"
 	@echo "make test    test and lint everything, as CI does"
 	@echo "make eval    measure the answers about this documentation; the report is target/eval/report.html"
 	@echo "make fmt     format the code"
@@ -29,6 +32,11 @@ run:
 	  $(if $(LLM),--llm "$(LLM)") $(if $(MODEL),--model "$(MODEL)") \
 	  -- target/debug/docent ingest "$(DOCS)" --base-url "$(BASE_URL)" --site plain --create-index \
 	  --allow vanished,navigation,spec,rolled-back
+
+why:
+	@CLOUDFLARE_ACCOUNT_ID=local CLOUDFLARE_API_TOKEN=local target/debug/docent why $(ID) $(ARGS) \
+	  --api-base http://127.0.0.1:$(CLOUD_PORT)/client/v4 --kv-id docent \
+	  $(if $(shell grep '^database_id' wrangler.toml),,--d1-id docent)
 
 # Lints last: a test that fails is the news to hear first.
 test:

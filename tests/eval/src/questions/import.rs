@@ -61,7 +61,7 @@ pub enum Format {
     Trec,
     /// What visitors thought of answers: rows of the table feedback in D1, or JSON lines of them.
     Feedback,
-    /// Traces of answers, or answers with a trace in them, as JSON lines.
+    /// Traces of answers as `docent why --json` prints them, or answers with a trace in them, as JSON lines.
     Trace,
 }
 

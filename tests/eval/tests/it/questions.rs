@@ -273,6 +273,22 @@ fn feedback_and_traces_become_drafts_one_for_each_question() {
     let sources: Vec<_> = set.questions.iter().map(|question| question.source.as_deref().unwrap()).collect();
     assert_eq!(sources, ["traces: asked 2 times, refused 2 times", "traces: asked 1 times, refused 1 times"]);
 
+    // As `docent why --last 2 --json` prints them: with what the answer cites.
+    let answered = trace("Which port?").replace("\"model\"", "null").replace(
+        "\"candidates\":[]",
+        r#""cited":[2],"candidates":[{"id":"1","url":"https://d.example/x","title":"","heading":"","ranks":[1],"scores":[0.5],"n":1},{"id":"2","url":"https://d.example/run#port","title":"","heading":"","ranks":[2],"scores":[0.4],"n":2}]"#,
+    );
+    let list: serde_json::Value = serde_json::from_str(&format!("[{answered},{}]", trace("c"))).unwrap();
+    let list = files.write("why.json", &serde_json::to_string_pretty(&list).unwrap());
+    let (_, yaml, err) = docent_eval(&["import", "--from", "trace", &list.display().to_string()]);
+    let set = read("w.yaml", &yaml).unwrap_or_else(|error| panic!("{error}{err}"));
+    let [port, refused] = set.questions.as_slice() else { panic!("{set:?}") };
+    assert_eq!(port.passages.0.keys().collect::<Vec<_>>(), ["https://d.example/run#port"]);
+    assert_eq!((port.pages.0.len(), refused.pages.0.len()), (1, 0));
+    let cut = files.write("cut.json", "[\n{\"question\":");
+    let (code, _, err) = docent_eval(&["import", "--from", "trace", &cut.display().to_string()]);
+    assert!(code == 2 && err.contains("cut.json:2: "), "{err}");
+
     // Without a file it is read from the database, and says what it needs for that.
     let (code, _, err) = docent_eval(&["import", "--from", "feedback"]);
     assert!(code == 2 && err.contains("CLOUDFLARE_API_TOKEN"), "{err}");
