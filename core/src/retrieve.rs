@@ -45,7 +45,7 @@ pub fn live(mut lists: Vec<Vec<Match>>, retired: &Retired, top_k: usize) -> Vec<
 /// Everything that was found, each chunk once, with its place in the result list of each query. A
 /// match without metadata cannot be shown, and is no reason to fail.
 pub fn gather(lists: Vec<Vec<Match>>, page: Option<&str>) -> Vec<Candidate> {
-    let page = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
+    let page = page.map(without_anchor);
     let queries = lists.len();
     let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
     for (query, list) in lists.into_iter().enumerate() {
@@ -107,8 +107,18 @@ pub fn passages(candidates: impl IntoIterator<Item = Candidate>, top_k: usize) -
     (1..).zip(candidates.into_iter().take(top_k)).map(passage).collect()
 }
 
-fn address(url: String, anchor: &str) -> String {
+pub(crate) fn address(url: String, anchor: &str) -> String {
     if anchor.is_empty() { url } else { format!("{url}#{anchor}") }
+}
+
+/// The address of a page that a visitor reads, wherever on it that is.
+pub(crate) fn without_anchor(page: &str) -> &str {
+    page.split(['#', '?']).next().unwrap_or(page)
+}
+
+/// A score as clients get it.
+pub(crate) fn rounded(score: f64) -> f64 {
+    (score * 10_000.0).round() / 10_000.0
 }
 
 /// What the reader sees of a passage.
@@ -119,7 +129,7 @@ pub fn source(passage: &Passage) -> Source {
         heading: passage.heading.clone(),
         url: passage.url.clone(),
         snippet: snippet(&passage.text),
-        score: (passage.score * 10_000.0).round() / 10_000.0,
+        score: rounded(passage.score),
     }
 }
 
@@ -127,14 +137,7 @@ pub fn source(passage: &Passage) -> Source {
 fn snippet(text: &str) -> String {
     let mut out = String::new();
     let mut left = SNIPPET_CHARS;
-    let lines = text.lines().map(str::trim).filter(|line| {
-        !line.starts_with("```") && !line.starts_with("~~~") && !line.starts_with('#') && !line.starts_with("|--")
-    });
-    for word in lines.flat_map(str::split_whitespace) {
-        let word: String = unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
-        if word.is_empty() {
-            continue;
-        }
+    for word in plain_words(text) {
         let Some(rest) = left.checked_sub(word.chars().count() + 1) else {
             out.push('…');
             break;
@@ -146,6 +149,15 @@ fn snippet(text: &str) -> String {
         out.push_str(&word);
     }
     out
+}
+
+/// The words of a passage without its Markdown marks.
+pub(crate) fn plain_words(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().map(str::trim).filter(|line| {
+        !line.starts_with("```") && !line.starts_with("~~~") && !line.starts_with('#') && !line.starts_with("|--")
+    });
+    let plain = |word: &str| unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
+    lines.flat_map(str::split_whitespace).map(plain).filter(|word: &String| !word.is_empty())
 }
 
 /// `[text](address)` as its text, as far as one word shows it.
