@@ -116,7 +116,7 @@ pub const END_OF_MARK: char = '\u{FDD1}';
 /// every value more is a call more into JavaScript.
 pub fn parameter(queries: &Queries, options: &Lookup) -> String {
     let Lookup { generation, filter, limit } = options;
-    asked(queries, filter, *limit, &[("generation", (*generation).into())])
+    asked(queries, filter, *limit, [("generation", (*generation).into())])
 }
 
 /// The parameter of [`SEARCH_SQL`].
@@ -128,10 +128,10 @@ pub fn search_parameter(search: &Search) -> String {
         ("wider", or_nothing(wider).into()),
         ("page", page.as_deref().into()),
     ];
-    asked(&typed.queries, filter, *limit, &more)
+    asked(&typed.queries, filter, *limit, more)
 }
 
-fn asked(queries: &Queries, filter: &Filter, limit: usize, more: &[(&str, Value)]) -> String {
+fn asked<const N: usize>(queries: &Queries, filter: &Filter, limit: usize, more: [(&str, Value); N]) -> String {
     let Filter { lang, version, product } = filter;
     let mut asked = json!({
         "words": or_nothing(&queries.words), "identifiers": or_nothing(&queries.identifiers),
@@ -139,7 +139,7 @@ fn asked(queries: &Queries, filter: &Filter, limit: usize, more: &[(&str, Value)
         "rank": RANK, "limit": limit, "depth": limit.max(DEPTH),
     });
     if let Some(fields) = asked.as_object_mut() {
-        fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
     asked.to_string()
 }
@@ -237,7 +237,7 @@ pub fn queries(question: &str) -> Queries {
 pub fn typed(text: &str) -> Typed {
     let words = telling(words(text));
     let mut terms: Vec<String> = words.iter().map(|word| exactly(word)).collect();
-    let last = text.rsplit(|c| !is_part(c)).next().unwrap_or_default().to_lowercase();
+    let last = text.rsplit(|c| !is_part(c)).next().unwrap_or_default().to_ascii_lowercase();
     // One that tells nothing yet is waited for, if there are others. One Latin letter begins nearly
     // everything; one of another script may be a word.
     let grows = words.contains(&last) && (last.len() > 1);
@@ -272,11 +272,12 @@ fn is_part(c: char) -> bool {
     c.is_alphanumeric() || ('\u{300}'..='\u{36F}').contains(&c)
 }
 
-/// The words of a text in lower case, each once, in their order.
+/// The words of a text, each once, in their order. In lower case as far as the list of stop words is;
+/// the tokenizer folds the rest.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for word in text.split(|c| !is_part(c)).filter(|word| !word.is_empty()) {
-        add(&mut words, word.to_lowercase());
+        add(&mut words, word.to_ascii_lowercase());
     }
     words
 }
@@ -285,7 +286,7 @@ fn words(text: &str) -> Vec<String> {
 fn names_of(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
     for name in names(text) {
-        add(&mut terms, exactly(&name.to_lowercase()));
+        add(&mut terms, exactly(&name.to_ascii_lowercase()));
     }
     terms
 }

@@ -152,12 +152,20 @@ fn snippet(text: &str) -> String {
 }
 
 /// The words of a passage without its Markdown marks.
-pub(crate) fn plain_words(text: &str) -> impl Iterator<Item = String> {
-    let lines = text.lines().map(str::trim).filter(|line| {
-        !line.starts_with("```") && !line.starts_with("~~~") && !line.starts_with('#') && !line.starts_with("|--")
-    });
-    let plain = |word: &str| unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
-    lines.flat_map(str::split_whitespace).map(plain).filter(|word: &String| !word.is_empty())
+pub(crate) fn plain_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("```") || line.starts_with("~~~") || line.starts_with('#') || line.starts_with("|--") {
+            continue;
+        }
+        for word in line.split_whitespace() {
+            let word: String = unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
+            if !word.is_empty() {
+                words.push(word);
+            }
+        }
+    }
+    words
 }
 
 /// `[text](address)` as its text, as far as one word shows it.

@@ -177,8 +177,9 @@ type Marked = (char, bool);
 
 /// The part of a marked text that has most of what was found, and where in it that is.
 fn snippet(text: &str) -> (String, Vec<[usize; 2]>) {
-    let text = marked(text);
+    let mut text = marked(text);
     let (from, to) = window(&text);
+    join(&mut text);
     let mut snippet = String::new();
     let mut highlights: Vec<[usize; 2]> = Vec::new();
     let mut units = 0;
@@ -198,8 +199,7 @@ fn snippet(text: &str) -> (String, Vec<[usize; 2]>) {
     (snippet, highlights)
 }
 
-/// The text without its Markdown, on one line. What stands between two words that were found and
-/// belongs to both is found as well: `max_top_k` is one name.
+/// The text without its Markdown, on one line.
 fn marked(text: &str) -> Vec<Marked> {
     let mut out: Vec<Marked> = Vec::new();
     for word in retrieve::plain_words(text) {
@@ -216,17 +216,20 @@ fn marked(text: &str) -> Vec<Marked> {
             }
         }
     }
+    out
+}
+
+/// What stands between two words that were found and belongs to both is found as well: `max_top_k` is
+/// one name.
+fn join(text: &mut [Marked]) {
     let joins = |three: &[Marked]| match three {
         [(_, true), (between, _), (_, true)] => !between.is_alphanumeric() && !between.is_whitespace(),
         _ => false,
     };
-    let joints: Vec<bool> = out.windows(3).map(joins).collect();
-    for (at, joint) in (1..).zip(joints) {
-        if let Some((_, found)) = out.get_mut(at) {
-            *found |= joint;
-        }
+    let joints: Vec<bool> = text.windows(3).map(joins).collect();
+    for ((_, found), joint) in text.iter_mut().skip(1).zip(joints) {
+        *found |= joint;
     }
-    out
 }
 
 /// From where up to where a text is shown.
@@ -269,10 +272,10 @@ fn places(text: &[Marked]) -> Vec<Place> {
         match places.last_mut() {
             Some(place) if place.to == at => {
                 place.to = at + 1;
-                place.word.extend(c.to_lowercase());
+                place.word.push(c.to_ascii_lowercase());
             }
             _ if full => break,
-            _ => places.push(Place { from: at, to: at + 1, word: c.to_lowercase().collect() }),
+            _ => places.push(Place { from: at, to: at + 1, word: c.to_ascii_lowercase().into() }),
         }
     }
     places
@@ -326,11 +329,11 @@ mod tests {
     #[test]
     fn the_snippet_shows_where_most_was_found_and_names_as_one() {
         let filler = "nothing of it here ".repeat(30);
-        let text = mark(&format!("[set] {filler}\n```\n# {filler}\n| 😀 Set [max]_[top]_[k] ([vectorize]) {filler}"));
+        let text = mark(&format!("[max] {filler}\n```\n# {filler}\n| 😀 Set [max]_[top]_[k] (an [index]) {filler}"));
         let (snippet, highlights) = snippet(&text);
         assert!(snippet.starts_with('…') && snippet.ends_with('…') && snippet.chars().count() <= 202, "{snippet}");
-        assert_eq!(cut(&snippet, &highlights), ["max_top_k", "vectorize"]);
-        assert!(snippet.contains("😀 Set max_top_k (vectorize) nothing"), "{snippet}");
+        assert_eq!(cut(&snippet, &highlights), ["max_top_k", "index"]);
+        assert!(snippet.contains("😀 Set max_top_k (an index) nothing"), "{snippet}");
     }
 
     #[test]

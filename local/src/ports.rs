@@ -348,8 +348,8 @@ impl Lexical for LocalPorts {
     }
 
     async fn sections(&self, search: &full_text::Search) -> Result<Vec<Hit>, Fault> {
-        let lists = self.hits(SEARCH_SQL, vec![full_text::search_parameter(search)]).await?;
-        Ok(lists.into_iter().flatten().collect())
+        let mut lists = self.hits(SEARCH_SQL, vec![full_text::search_parameter(search)]).await?;
+        Ok(lists.pop().unwrap_or_default())
     }
 }
 
