@@ -18,12 +18,17 @@ const MAX_CHARS: usize = 64;
 
 /// The names in a text, each once, in lower case as the index folds them.
 pub fn identifiers(text: &str) -> BTreeSet<String> {
+    names(text).map(str::to_lowercase).collect()
+}
+
+/// The names in a text as they stand there.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
     let runs = text.split(|c: char| !(c.is_alphanumeric() || INNER.contains(c)));
     let trimmed = runs.map(|run| {
         let front = run.trim_start_matches(|c: char| !c.is_alphanumeric() && !FIRST.contains(c));
         front.trim_end_matches(|c: char| !c.is_alphanumeric() && !LAST.contains(c))
     });
-    trimmed.filter(|name| is_name(name)).map(str::to_lowercase).collect()
+    trimmed.filter(|name| is_name(name))
 }
 
 /// Whether it is more than a word, a number of a list, or a rule of dashes.

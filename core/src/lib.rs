@@ -15,6 +15,8 @@
 //! nowhere ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
 //!
+//! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
+//!
 //! What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its
 //! [`trace`].
 //!
@@ -54,6 +56,7 @@ pub mod policy;
 pub mod ports;
 pub mod prompt;
 pub mod retrieve;
+pub mod search;
 pub mod session;
 pub mod sse;
 pub mod trace;

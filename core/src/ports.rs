@@ -6,7 +6,7 @@
 
 use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
-use crate::full_text::{Hit, Lookup, Queries};
+use crate::full_text::{Hit, Lookup, Queries, Search as TextSearch};
 use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
 use crate::trace::Kept;
@@ -35,6 +35,9 @@ pub trait Search {
 pub trait Lexical {
     /// One list a query, best first, all asked in one call. Nothing is found by an empty query.
     async fn lookup(&self, queries: &[Queries], options: &Lookup) -> Result<Vec<Vec<Hit>>, Fault>;
+
+    /// The best sections of what is live, best first, with their words marked.
+    async fn sections(&self, search: &TextSearch) -> Result<Vec<Hit>, Fault>;
 }
 
 /// Writes answers.

@@ -145,7 +145,7 @@ impl<'a> Scores<'a> {
 /// Everything that was found and can be shown, each chunk once, with its place in the lists of each
 /// query and what they say for it. What came without text is evidence for its page alone.
 pub fn gather(queries: Vec<Found>, page: Option<&str>) -> Vec<Candidate> {
-    let here = page.map(|page| page.split(['#', '?']).next().unwrap_or(page));
+    let here = page.map(without_anchor);
     let count = queries.len();
     let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
     for (query, found) in queries.iter().enumerate() {
@@ -303,7 +303,7 @@ pub fn evidence(queries: &[String], candidates: &[Candidate]) -> Evidence {
         .map(|candidate| stems(&[&candidate.title, &candidate.heading, &candidate.text].map(String::as_str).join(" ")))
         .collect();
     let coverage = |query: &String| {
-        let asked = stems(&full_text::telling(query).join(" "));
+        let asked = stems(&full_text::telling_words(query).join(" "));
         let shares = found.iter().map(|found| part(&asked, found));
         shares.reduce(f64::max).unwrap_or(0.0)
     };
@@ -398,7 +398,7 @@ fn joined(candidates: &mut [Candidate], at: usize, n: u32) -> String {
         let both = format!("{first}\n\n{second}");
         if prompt::estimate_tokens(&both) <= MAX_JOINED_TOKENS {
             text = both;
-            neighbour.n = Some(n);
+            (neighbour.n, neighbour.dropped) = (Some(n), None);
         }
     }
     text
@@ -430,8 +430,18 @@ fn overlap(a: &[u64], b: &[u64]) -> f64 {
     if all == 0 { 1.0 } else { common as f64 / all as f64 }
 }
 
-fn address(url: String, anchor: &str) -> String {
+pub(crate) fn address(url: String, anchor: &str) -> String {
     if anchor.is_empty() { url } else { format!("{url}#{anchor}") }
+}
+
+/// The address of a page that a visitor reads, wherever on it that is.
+pub(crate) fn without_anchor(page: &str) -> &str {
+    page.split(['#', '?']).next().unwrap_or(page)
+}
+
+/// A score as clients get it.
+pub(crate) fn rounded(score: f64) -> f64 {
+    (score * 10_000.0).round() / 10_000.0
 }
 
 /// What the reader sees of a passage.
@@ -442,7 +452,7 @@ pub fn source(passage: &Passage) -> Source {
         heading: passage.heading.clone(),
         url: passage.url.clone(),
         snippet: snippet(&passage.text),
-        score: (passage.score * 10_000.0).round() / 10_000.0,
+        score: rounded(passage.score),
     }
 }
 
@@ -450,14 +460,7 @@ pub fn source(passage: &Passage) -> Source {
 fn snippet(text: &str) -> String {
     let mut out = String::new();
     let mut left = SNIPPET_CHARS;
-    let lines = text.lines().map(str::trim).filter(|line| {
-        !line.starts_with("```") && !line.starts_with("~~~") && !line.starts_with('#') && !line.starts_with("|--")
-    });
-    for word in lines.flat_map(str::split_whitespace) {
-        let word: String = unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
-        if word.is_empty() {
-            continue;
-        }
+    for word in plain_words(text) {
         let Some(rest) = left.checked_sub(word.chars().count() + 1) else {
             out.push('…');
             break;
@@ -469,6 +472,23 @@ fn snippet(text: &str) -> String {
         out.push_str(&word);
     }
     out
+}
+
+/// The words of a passage without its Markdown marks.
+pub(crate) fn plain_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("```") || line.starts_with("~~~") || line.starts_with('#') || line.starts_with("|--") {
+            continue;
+        }
+        for word in line.split_whitespace() {
+            let word: String = unlink(word).chars().filter(|c| !matches!(c, '*' | '`' | '|')).collect();
+            if !word.is_empty() {
+                words.push(word);
+            }
+        }
+    }
+    words
 }
 
 /// `[text](address)` as its text, as far as one word shows it.

@@ -15,7 +15,7 @@ use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
-use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries};
+use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::ports::{
     ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions, Traces,
@@ -344,9 +344,21 @@ impl Content for LocalPorts {
 
 impl Lexical for LocalPorts {
     async fn lookup(&self, queries: &[Queries], options: &Lookup) -> Result<Vec<Vec<Hit>>, Fault> {
-        let statement =
-            |queries: &Queries| json!({ "sql": LOOKUP_SQL, "params": [full_text::parameter(queries, options)] });
-        let lists = self.rows(&queries.iter().map(statement).collect()).await?;
+        let parameters = queries.iter().map(|queries| full_text::parameter(queries, options));
+        self.hits(LOOKUP_SQL, parameters.collect()).await
+    }
+
+    async fn sections(&self, search: &full_text::Search) -> Result<Vec<Hit>, Fault> {
+        let mut lists = self.hits(SEARCH_SQL, vec![full_text::search_parameter(search)]).await?;
+        Ok(lists.pop().unwrap_or_default())
+    }
+}
+
+impl LocalPorts {
+    /// What a statement finds for each of its parameters.
+    async fn hits(&self, sql: &str, parameters: Vec<String>) -> Result<Vec<Vec<Hit>>, Fault> {
+        let statements = parameters.into_iter().map(|parameter| json!({ "sql": sql, "params": [parameter] }));
+        let lists = self.rows(&statements.collect()).await?;
         let hit = |row: Value| serde_json::from_value(row).map_err(|error| Fault::D1(format!("a row: {error}")));
         lists.into_iter().map(|rows| rows.into_iter().map(hit).collect()).collect()
     }

@@ -114,7 +114,7 @@ fn only_pages_of_allowed_origins_may_ask() {
         ];
         bot.request("OPTIONS", path, &headers, None)
     };
-    for path in ["/v1/chat", "/v1/config", "/v1/health", "/v1/sessions/x"] {
+    for path in ["/v1/chat", "/v1/config", "/v1/health", "/v1/search", "/v1/sessions/x"] {
         let reply = preflight("https://www.example.com", path);
         assert_eq!(reply.status, 204, "{path}");
         assert_eq!(reply.headers["access-control-allow-origin"], "https://www.example.com");

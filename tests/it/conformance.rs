@@ -9,6 +9,7 @@ use docent_core::api::{Answer, Ask, Unanswered};
 use docent_core::draft::Unstreamed;
 use docent_core::full_text::{self, Hit, Lookup};
 use docent_core::ports::{Fault, Lexical};
+use docent_core::search;
 use docent_core::settings::Settings;
 use docent_core::vectorize::Filter;
 use docent_local::DatabaseConfig;
@@ -201,4 +202,34 @@ fn words_find_what_the_live_generation_holds_best_first_and_what_fails_is_told()
     let none = lookup(&ports, &[QUESTION], &everything).unwrap_err();
     assert!(matches!(down, Fault::D1(_)) && none == Fault::NoBinding("CONTENT"), "{down} {none}");
     assert!(matches!(&old, Fault::D1(message) if message.contains("no such table")), "{old}");
+}
+
+#[test]
+fn both_implementations_find_the_same_while_somebody_types() {
+    let bot = Bot::start();
+    let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
+    ports.content = Some(NAME.to_owned());
+    let both = |query: &str, ports: &LocalPorts| {
+        let reply = bot.get(&format!("/v1/search?{query}"));
+        let worker = if reply.status == 200 { reply.json() } else { reply.json()["error"]["code"].clone() };
+        let native = match pollster::block_on(search::search(ports, query, "trace")) {
+            Ok(results) => serde_json::to_value(results).unwrap(),
+            Err(error) => json!(error.code),
+        };
+        (worker, native)
+    };
+    let page = "page=https://docs.example/http-api/";
+    for query in
+        ["q=vectori", "q=FIRST_BYTE&limit=20", &format!("q=trace&{page}"), "q=trace&lang=xx", "q=", "q=%00%22*", "x"]
+    {
+        let (worker, native) = both(query, &ports);
+        assert_eq!(worker, native, "{query}");
+    }
+    for operation in ["query", "batch"] {
+        let body = "{\"error\":\"down\"}";
+        bot.script(&json!([{ "service": "d1", "operation": operation, "respond": { "status": 500, "body": body } }]));
+        let (worker, native) = both("q=qqqqqq", &ports);
+        bot.script(&json!([]));
+        assert_eq!((&worker, &native), (&json!("upstream"), &json!("upstream")), "{operation}");
+    }
 }

@@ -11,6 +11,8 @@ mod clients;
 mod conversation; // questions, follow-ups, sessions
 mod streaming; // what arrives when // other people's clients, and a browser
 
+mod search; // what is found while somebody types
+
 mod bad_input; // what a visitor can send
 mod feedback; // what a visitor thinks of an answer
 mod setup; // what an operator can leave out or get wrong

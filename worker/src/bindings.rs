@@ -10,7 +10,7 @@ use std::time::Duration;
 use docent_core::api;
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
-use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries};
+use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions, Traces};
 use docent_core::session::{Turn, prefix};
@@ -74,7 +74,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn results(this: &Outcome) -> Option<Array>;
 
-    /// A row of [`LOOKUP_SQL`].
+    /// A row of [`LOOKUP_SQL`] and of [`SEARCH_SQL`].
     type Row;
     #[wasm_bindgen(method, getter)]
     fn id(this: &Row) -> Option<String>;
@@ -311,11 +311,24 @@ fn vectorize_fault(message: &str) -> Fault {
 
 impl Lexical for Doors {
     async fn lookup(&self, queries: &[Queries], options: &Lookup) -> Result<Vec<Vec<Hit>>, Fault> {
+        let parameters: Vec<String> = queries.iter().map(|queries| full_text::parameter(queries, options)).collect();
+        self.hits(LOOKUP_SQL, &parameters).await
+    }
+
+    async fn sections(&self, search: &full_text::Search) -> Result<Vec<Hit>, Fault> {
+        let mut lists = self.hits(SEARCH_SQL, &[full_text::search_parameter(search)]).await?;
+        Ok(lists.pop().unwrap_or_default())
+    }
+}
+
+impl Doors {
+    /// What a statement finds for each of its parameters.
+    async fn hits(&self, sql: &str, parameters: &[String]) -> Result<Vec<Vec<Hit>>, Fault> {
         let database = self.database()?;
-        let statement = database.prepare(LOOKUP_SQL).map_err(d1_fault)?;
+        let statement = database.prepare(sql).map_err(d1_fault)?;
         let statements = Array::new();
-        for queries in queries {
-            let bound = statement.bind(&full_text::parameter(queries, options)).map_err(d1_fault)?;
+        for parameter in parameters {
+            let bound = statement.bind(parameter).map_err(d1_fault)?;
             statements.push(&bound);
         }
         let outcomes = database.batch(&statements).await.map_err(d1_fault)?;

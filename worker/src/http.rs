@@ -97,7 +97,7 @@ impl Caller {
             headers.set("cache-control", "no-store")?;
         }
         if let Some(origin) = &self.origin {
-            headers.append("vary", "origin")?;
+            headers.set("vary", "origin")?;
             if self.may_read(origin, settings) {
                 headers.set("access-control-allow-origin", origin)?;
                 headers.set("access-control-expose-headers", EXPOSED)?;
@@ -134,6 +134,16 @@ pub(crate) fn preflight(methods: &[Method]) -> worker::Result<Response> {
 pub(crate) fn json(value: &impl serde::Serialize) -> worker::Result<Response> {
     let mut response = Response::ok(serde_json::to_string(value)?)?;
     response.headers_mut().set("content-type", JSON)?;
+    Ok(response)
+}
+
+/// 200 with JSON that the visitor's browser may show again for some seconds. What a page of another
+/// origin may read stands in headers that differ by origin, so it is kept for each origin apart.
+pub(crate) fn fresh_for(seconds: u64, value: &impl serde::Serialize) -> worker::Result<Response> {
+    let mut response = json(value)?;
+    let headers = response.headers_mut();
+    headers.set("cache-control", &format!("private, max-age={seconds}"))?;
+    headers.set("vary", "origin")?;
     Ok(response)
 }
 

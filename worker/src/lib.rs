@@ -22,6 +22,7 @@ use docent_core::feedback;
 use docent_core::generation;
 use docent_core::policy;
 use docent_core::ports::{Host, Sessions};
+use docent_core::search;
 use docent_core::session::{self, MAX_TURNS};
 use docent_core::settings::Settings;
 use docent_core::trace::{self, Kept, Trace};
@@ -64,7 +65,7 @@ async fn route(
     let path = request.path();
     let session = path.strip_prefix("/v1/sessions/").filter(|token| !token.is_empty() && !token.contains('/'));
     let methods: &[Method] = match path.as_str() {
-        "/" | "/widget.js" | "/v1/health" | "/v1/config" => &[Method::Get, Method::Head],
+        "/" | "/widget.js" | "/v1/health" | "/v1/config" | "/v1/search" => &[Method::Get, Method::Head],
         "/v1/chat" | "/v1/feedback" => &[Method::Post],
         _ if session.is_some() => &[Method::Get, Method::Head, Method::Delete],
         _ => return Err(ApiError::new(Code::NotFound, "there is no such route")),
@@ -81,6 +82,7 @@ async fn route(
         ("/widget.js", _) => http::widget().map_err(internal),
         ("/v1/health", _) => health(caller, settings, &doors).await,
         ("/v1/config", _) => config(ready(settings)?),
+        ("/v1/search", _) => find(&request, caller, &doors).await,
         ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
         ("/v1/feedback", _) => rate(request, caller, ready(settings)?, &doors).await,
         (_, Some(token)) if request.method() == Method::Delete => forget(ready(settings)?, &doors, token).await,
@@ -150,6 +152,14 @@ async fn chat(
             caller.refuse_with(&unanswered.error, &body).map_err(internal)
         }
     }
+}
+
+/// Needs no settings: there is nothing to sign and no model to ask.
+async fn find(request: &Request, caller: &Caller, doors: &Doors) -> Result<Response, ApiError> {
+    let address = request.inner().url();
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    let results = search::search(doors, query, &caller.trace_id).await?;
+    http::fresh_for(search::FRESH_SECONDS, &results).map_err(internal)
 }
 
 async fn history(settings: &Settings, doors: &Doors, token: &str) -> Result<Response, ApiError> {
