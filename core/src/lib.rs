@@ -54,8 +54,10 @@ pub mod policy;
 pub mod ports;
 pub mod prompt;
 pub mod retrieve;
+pub mod sentences;
 pub mod session;
 pub mod sse;
+pub mod support;
 pub mod trace;
 
 pub mod error;
