@@ -58,6 +58,7 @@ pub mod sentences;
 pub mod session;
 pub mod sse;
 pub mod support;
+pub mod text_fragment;
 pub mod trace;
 
 pub mod error;

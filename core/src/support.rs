@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::terms::{DENIED, Reading, Terms, Word};
 
 pub use self::terms::contains_whole;
+pub(crate) use self::terms::stem_of as stem;
 
 /// Share of the content words that must be found. Tuned on the development half of
 /// `tests/fixtures/citations`.
@@ -80,6 +81,8 @@ pub struct Verdict {
     pub shares: Vec<f64>,
     /// The statements nearest to the sentence: for each passage its number in [`Evidence::statements`].
     pub nearest: Vec<Option<usize>>,
+    /// What the sentence's content words are compared by.
+    pub(crate) stems: Vec<u64>,
 }
 
 /// A passage made ready for checks.
@@ -157,9 +160,10 @@ pub fn check(sentence: &str, cited: &[&Evidence]) -> Verdict {
         fault: None,
         shares: shares.collect(),
         nearest: nearest.iter().map(|found| found.map(|(at, _)| at)).collect(),
+        stems: Vec::new(),
     };
     if cited.is_empty() || !states(sentence, &said, &terms) {
-        return verdict;
+        return Verdict { stems, ..verdict };
     }
     verdict.fault = exact_fault(&said, cited);
     let is_foreign = !cited.iter().any(|evidence| said.is_in_language_of(&evidence.all, SAME_LANGUAGE));
@@ -174,7 +178,7 @@ pub fn check(sentence: &str, cited: &[&Evidence]) -> Verdict {
         None if is_foreign => Support::Unchecked,
         None => Support::Supported,
     };
-    verdict
+    Verdict { stems, ..verdict }
 }
 
 fn exact_fault(said: &Reading, cited: &[&Evidence]) -> Option<Fault> {

@@ -361,6 +361,13 @@ impl Reader<'_> {
     }
 }
 
+/// What a lower- or upper-case word is compared by, if it is compared at all.
+pub(crate) fn stem_of(word: &str) -> Option<u64> {
+    let lower = word.to_lowercase();
+    let chars = lower.chars().count();
+    (chars >= 3 && STOP_WORDS.binary_search(&lower.as_str()).is_err()).then(|| stem(&lower, chars))
+}
+
 /// A word is its first letters.
 fn stem(word: &str, chars: usize) -> u64 {
     let word = if chars > 3 { word.strip_suffix('s').unwrap_or(word) } else { word };
