@@ -146,7 +146,7 @@ impl CitationFilter {
 
 /// Checks the citations of an answer while it is written.
 #[derive(Debug, Default)]
-pub(crate) struct Citations {
+pub struct Citations {
     passages: Rc<[Passage]>,
     /// The passages that were cited so far, made ready for checks when they first were.
     evidence: Vec<(u32, Evidence)>,
@@ -154,23 +154,27 @@ pub(crate) struct Citations {
 }
 
 impl Citations {
-    pub(crate) fn new(passages: Rc<[Passage]>) -> Self {
+    /// Citations of these passages. Numbers that none of them has are not looked at.
+    pub fn new(passages: Rc<[Passage]>) -> Self {
         Self { passages, ..Self::default() }
     }
 
     /// Takes more of what the reader sees, returns the citations of the sentences that are complete.
-    pub(crate) fn push(&mut self, shown: &str) -> Vec<Citation> {
+    pub fn push(&mut self, shown: &str) -> Vec<Citation> {
         let complete = self.sentences.push(shown);
         complete.iter().flat_map(|sentence| self.check(sentence)).collect()
     }
 
     /// The answer is over: returns the citations of its last sentence.
-    pub(crate) fn finish(&mut self) -> Vec<Citation> {
+    pub fn finish(&mut self) -> Vec<Citation> {
         let complete = std::mem::take(&mut self.sentences).finish();
         complete.iter().flat_map(|sentence| self.check(sentence)).collect()
     }
 
     fn check(&mut self, sentence: &Sentence) -> Vec<Citation> {
+        if sentence.citations.is_empty() {
+            return Vec::new();
+        }
         for n in &sentence.citations {
             let passage = self.passages.iter().find(|passage| passage.n == *n);
             if let Some(Passage { title, heading, text, .. }) = passage

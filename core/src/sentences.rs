@@ -259,12 +259,13 @@ fn may_be_marker(head: &str, next: char) -> bool {
     }
 }
 
-/// "e.g." and the like end no sentence. Looks at the last word as far as these are long.
+/// "e.g." and the like end no sentence.
 pub(crate) fn is_abbreviation(before: &str) -> bool {
-    let mut word: Vec<char> = before.chars().rev().take(7).take_while(|c| !c.is_whitespace() && *c != '(').collect();
-    word.reverse();
-    let word: String = word.into_iter().flat_map(char::to_lowercase).collect();
-    ["e.g", "i.e", "cf", "vs", "approx", "z.b", "d.h", "p. ex"].contains(&word.as_str())
+    ["e.g", "i.e", "cf", "vs", "approx", "z.B", "d.h"].iter().any(|word| {
+        let at = before.len().wrapping_sub(word.len());
+        let edge = before.get(..at).is_some_and(|front| front.is_empty() || front.ends_with([' ', '(', '\u{a0}']));
+        edge && before.get(at..).is_some_and(|tail| tail.eq_ignore_ascii_case(word))
+    })
 }
 
 /// The numbers of `1` or `1, 3`; nothing for other text in brackets.

@@ -73,20 +73,18 @@ pub(super) struct Reading {
     pub(super) numbers: Vec<Number>,
     /// Capitalised words that do not begin a sentence.
     pub(super) names: Vec<u64>,
-    /// Short lower-case words, most of them function words.
-    short: Vec<(u64, bool)>,
+    /// Short lower-case words, most of them function words; those that are English have an odd number.
+    short: Vec<u64>,
     spaced: usize,
     unspaced: usize,
 }
 
 impl Reading {
     pub(super) fn sort(&mut self) {
-        for list in [&mut self.pieces, &mut self.words] {
+        for list in [&mut self.pieces, &mut self.words, &mut self.short] {
             list.sort_unstable();
             list.dedup();
         }
-        self.short.sort_unstable();
-        self.short.dedup();
     }
 
     pub(super) fn has_exact(&self, exact: &Exact) -> bool {
@@ -110,8 +108,9 @@ impl Reading {
         if is_unspaced(self) != is_unspaced(passage) {
             return false;
         }
-        let english = passage.short.iter().filter(|(_, english)| *english).count() * 2 > passage.short.len();
-        let known = |it: &&(u64, bool)| (english && it.1) || passage.short.binary_search(it).is_ok();
+        let is_english = |word: u64| word & 1 == 1;
+        let english = passage.short.iter().filter(|word| is_english(**word)).count() * 2 > passage.short.len();
+        let known = |word: &&u64| (english && is_english(**word)) || passage.short.binary_search(word).is_ok();
         super::ratio(self.short.iter().filter(known).count(), self.short.len()) >= share
     }
 
@@ -146,7 +145,7 @@ fn scan<'t>(text: &'t str, mut take: impl FnMut(Piece<'t>)) {
         let inside = match c {
             ',' => between_digits && !code,
             '\'' | '’' => between_letters && !code,
-            _ => c.is_alphanumeric() || "_-.:/@$#+\\%".contains(c),
+            _ => c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/' | '@' | '$' | '#' | '+' | '\\' | '%'),
         };
         let turns = is_unspaced(c) != is_unspaced(last);
         if let Some(start) = from.filter(|_| !inside || turns) {
@@ -229,10 +228,11 @@ impl Reader<'_> {
         if let Some((number, rest)) = split_number(text) {
             return self.number(text, &number, rest);
         }
-        let lower = text.to_lowercase();
-        let unit = unit(&lower);
-        if unit.is_some() && self.number.is_some() {
-            self.flush_number(unit);
+        let lower = lower(text);
+        if self.number.is_some()
+            && let Some(unit) = unit(&lower)
+        {
+            self.flush_number(Some(unit));
             return self.word(&lower, text);
         }
         if !code && let Some(number) = number_word(&lower) {
@@ -243,12 +243,12 @@ impl Reader<'_> {
         }
         // "5 concurrent seconds" is nothing; but "four (4) days" passes a bracket.
         self.flush_number(None);
-        if code || is_name(text) {
+        let plain = !code && !is_name(text);
+        if !plain {
             self.exact(&lower);
         } else {
             self.reading.pieces.push(hash(&lower));
         }
-        let plain = !code && !is_name(text);
         for word in lower.split(|c: char| !(c.is_alphanumeric() || matches!(c, '\'' | '’'))) {
             if plain {
                 self.word(word, text);
@@ -261,7 +261,7 @@ impl Reader<'_> {
     /// A word in a name is a word too, but no function word and no "not".
     fn name_part(&mut self, word: &str) {
         let chars = word.chars().count();
-        if chars >= 3 && STOP_WORDS.binary_search(&word).is_err() {
+        if chars >= 3 && !is_stop_word(word) {
             self.push(stem(word, chars));
         }
     }
@@ -269,9 +269,9 @@ impl Reader<'_> {
     /// A number, with what is written together with it.
     fn number(&mut self, text: &str, number: &str, rest: &str) {
         self.flush_number(None);
-        let rest = rest.trim_start_matches('-').to_lowercase();
+        let rest = self::lower(rest.trim_start_matches('-'));
         let unit = if rest == "%" { Some(PERCENT) } else { unit(&rest) };
-        let lower = text.to_lowercase();
+        let lower = lower(text);
         if rest.is_empty() || unit.is_some() || rest.starts_with('/') {
             let value = hash(number);
             self.reading.pieces.push(value);
@@ -322,9 +322,9 @@ impl Reader<'_> {
         }
         self.reading.spaced += 1;
         let chars = stripped.chars().count();
-        let is_stop = STOP_WORDS.binary_search(&stripped).is_ok();
-        if is_stop || (2..=4).contains(&chars) && written.chars().all(char::is_lowercase) {
-            self.reading.short.push((hash(stripped), is_stop));
+        let is_stop = is_stop_word(stripped);
+        if is_stop || (2..=4).contains(&chars) && !written.contains(is_upper) {
+            self.reading.short.push(hash(stripped) & !1 | u64::from(is_stop));
         }
         if CLAUSE_WORDS.contains(&stripped) {
             self.end_clause();
@@ -334,7 +334,7 @@ impl Reader<'_> {
             return;
         }
         let stem = stem(stripped, chars);
-        if !self.begins && written.starts_with(char::is_uppercase) {
+        if !self.begins && written.starts_with(is_upper) {
             self.reading.names.push(stem);
         }
         self.push(stem);
@@ -363,15 +363,41 @@ impl Reader<'_> {
 
 /// What a lower- or upper-case word is compared by, if it is compared at all.
 pub(crate) fn stem_of(word: &str) -> Option<u64> {
-    let lower = word.to_lowercase();
+    let lower = lower(word);
     let chars = lower.chars().count();
-    (chars >= 3 && STOP_WORDS.binary_search(&lower.as_str()).is_err()).then(|| stem(&lower, chars))
+    (chars >= 3 && !is_stop_word(&lower)).then(|| stem(&lower, chars))
+}
+
+fn is_stop_word(word: &str) -> bool {
+    word.len() <= LONGEST_STOP_WORD && STOP_WORDS.binary_search(&word).is_ok()
 }
 
 /// A word is its first letters.
 fn stem(word: &str, chars: usize) -> u64 {
     let word = if chars > 3 { word.strip_suffix('s').unwrap_or(word) } else { word };
     hash_of(word.chars().take(STEM))
+}
+
+/// In lower case, as far as Latin, Greek and Cyrillic go: the table of all scripts is as large as this check.
+fn lower(text: &str) -> String {
+    text.chars().map(lower_char).collect()
+}
+
+fn lower_char(c: char) -> char {
+    let point = u32::from(c);
+    let lower = match point {
+        0xC0..=0xDE if point != 0xD7 => point + 32,
+        0x100..=0x137 | 0x14A..=0x177 => point | 1,
+        0x139..=0x148 | 0x179..=0x17E => point + (point & 1),
+        0x391..=0x3A9 | 0x410..=0x42F => point + 32,
+        0x400..=0x40F => point + 80,
+        _ => return c.to_ascii_lowercase(),
+    };
+    char::from_u32(lower).unwrap_or(c)
+}
+
+fn is_upper(c: char) -> bool {
+    lower_char(c) != c
 }
 
 /// FNV-1a: short, the same everywhere, and nobody gains by a collision.
@@ -405,12 +431,20 @@ fn is_name(text: &str) -> bool {
     if text.starts_with("--") || (text.starts_with('-') && text.len() == 2) {
         return true;
     }
-    let joined = text.contains(|c| "_.:@$#+\\".contains(c)) && !is_abbreviation(text);
-    let letters = text.contains(char::is_alphabetic);
-    let digits = letters && text.contains(|c: char| c.is_ascii_digit());
-    let camel = text.chars().zip(text.chars().skip(1)).any(|(a, b)| a.is_lowercase() && b.is_uppercase());
-    let path = text.starts_with('/') || text.matches('/').count() > 1;
-    joined || digits || camel || path
+    let (mut joined, mut letters, mut digits, mut camel, mut slashes) = (false, false, false, false, 0);
+    let mut was_small = false;
+    for c in text.chars() {
+        joined |= matches!(c, '_' | '.' | ':' | '@' | '$' | '#' | '+' | '\\');
+        slashes += u32::from(c == '/');
+        digits |= c.is_ascii_digit();
+        let is_letter = c.is_alphabetic();
+        letters |= is_letter;
+        let large = is_upper(c);
+        camel |= was_small && large;
+        was_small = is_letter && !large;
+    }
+    let path = text.starts_with('/') || slashes > 1;
+    camel || path || (letters && digits) || (joined && !is_abbreviation(text))
 }
 
 /// Han, kana and Thai.
@@ -583,6 +617,8 @@ const NEGATORS: [&str; 20] = [
     "not", "nothing", "nunca", "ohne", "pas", "sans", "sin", "without",
 ];
 
+const LONGEST_STOP_WORD: usize = 9;
+
 /// Words that any English sentence has, and those that would come between a "not" and what it denies.
 const STOP_WORDS: [&str; 149] = [
     "a", "about", "after", "all", "also", "an", "and", "another", "any", "anything", "are", "as", "at", "be",
@@ -603,7 +639,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn letters_are_lowered_as_the_standard_library_does() {
+        let letters = ('A'..='ž').chain('Α'..='Ω').chain('Ѐ'..='я').filter(|c| c.is_alphabetic());
+        for c in letters.filter(|c| !"İŸ".contains(*c)) {
+            assert_eq!(c.to_lowercase().collect::<Vec<_>>(), [lower_char(c)]);
+        }
+    }
+
+    #[test]
     fn lists_that_are_searched_by_halves_are_sorted() {
+        assert_eq!(STOP_WORDS.iter().map(|word| word.len()).max(), Some(LONGEST_STOP_WORD));
         assert!(UNITS.is_sorted() && NUMBER_WORDS.is_sorted() && NEGATORS.is_sorted() && STOP_WORDS.is_sorted());
     }
 }
