@@ -37,7 +37,7 @@ const STATES: usize = 3;
 const SAME_STATEMENT: f64 = 0.4;
 
 /// Share of the function words that must be known for two texts to be in one language.
-const SAME_LANGUAGE: f64 = 0.6;
+const SAME_LANGUAGE: f64 = 0.5;
 
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ pub struct Evidence {
 pub struct Statement {
     /// As a reader sees it.
     pub text: String,
-    /// Whether it is of a code block or the page's title, where it cannot be found on the page as it stands.
+    /// Whether it can be found on the page as it stands: not a code block's line, and not the title.
     pub is_prose: bool,
 }
 
@@ -239,9 +239,7 @@ fn is_negated_otherwise(said: &Terms, there: &Terms) -> bool {
             DENIED => 0,
             _ => return false,
         };
-        other.peek().is_some()
-            && same.all(|it| it.negated == word.negated)
-            && other.all(|it| it.negated == opposite)
+        other.peek().is_some() && same.all(|it| it.negated == word.negated) && other.all(|it| it.negated == opposite)
     })
 }
 
@@ -278,7 +276,11 @@ mod tests {
 
     #[test]
     fn debug() {
-        let e = Evidence::new("x", "", "Without a DLQ configured, messages that reach the retry limit are deleted permanently.");
+        let e = Evidence::new(
+            "x",
+            "",
+            "Without a DLQ configured, messages that reach the retry limit are deleted permanently.",
+        );
         let s = "Without a DLQ configured, messages that reach the retry limit are not deleted.";
         let mut r = Reading::default();
         println!("{:?}\n{:?}\n{:?}", r.read(s), e.terms, check(s, &[&e]));

@@ -56,7 +56,10 @@ fn is_unspaced(c: char) -> bool {
 }
 
 fn hits(words: &str, stems: &[u64]) -> usize {
-    words.split(|c: char| !c.is_alphanumeric()).filter(|word| stem(word).is_some_and(|stem| stems.contains(&stem))).count()
+    words
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| stem(word).is_some_and(|stem| stems.contains(&stem)))
+        .count()
         + usize::from(words.contains(is_unspaced))
 }
 
@@ -97,10 +100,19 @@ mod tests {
         let found = "https://d.example/p#a:~:text=A%20pre%2Dbuilt%20wheel%2C%20however%2C%20is%20kept%20for%2030";
         assert_eq!(link("https://d.example/p#a", passage, "A pre-built wheel is kept."), found);
         let rest = link("https://d.example/p", passage, "For 30 days and more it is kept.");
-        assert_eq!(rest, "https://d.example/p#:~:text=pre%2Dbuilt%20wheel%2C%20however%2C%20is%20kept%20for%2030%20days");
+        assert_eq!(
+            rest,
+            "https://d.example/p#:~:text=pre%2Dbuilt%20wheel%2C%20however%2C%20is%20kept%20for%2030%20days"
+        );
         assert_eq!(link("/p", passage, "The key size is 512 bytes."), "/p", "too short to be told from others");
         assert_eq!(link("/p", passage, "Run `uv cache clean`."), "/p", "code is not looked for");
         let japanese = link("/p", "設定は、再起動後に反映されます。", "再起動後に設定が反映されます。");
-        assert_eq!(japanese, format!("/p#:~:text={}", "%E5%86%8D%E8%B5%B7%E5%8B%95%E5%BE%8C%E3%81%AB%E5%8F%8D%E6%98%A0%E3%81%95%E3%82%8C%E3%81%BE%E3%81%99"));
+        assert_eq!(
+            japanese,
+            format!(
+                "/p#:~:text={}",
+                "%E5%86%8D%E8%B5%B7%E5%8B%95%E5%BE%8C%E3%81%AB%E5%8F%8D%E6%98%A0%E3%81%95%E3%82%8C%E3%81%BE%E3%81%99"
+            )
+        );
     }
 }

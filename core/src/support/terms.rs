@@ -116,7 +116,16 @@ impl Reading {
 
     /// Reads one sentence or statement.
     pub(super) fn read(&mut self, text: &str) -> Terms {
-        let mut reader = Reader { reading: self, terms: Terms::default(), clause: 0, negation: 0, number: None, begins: true, or: false, before_of: None };
+        let mut reader = Reader {
+            reading: self,
+            terms: Terms::default(),
+            clause: 0,
+            negation: 0,
+            number: None,
+            begins: true,
+            or: false,
+            before_of: None,
+        };
         scan(text, |piece| reader.take(piece));
         reader.terms
     }
@@ -308,10 +317,11 @@ impl Reader<'_> {
     /// A word of letters, lower case; `written` as it stood in the text.
     fn word(&mut self, word: &str, written: &str) {
         let stripped = word.strip_suffix("'s").or(word.strip_suffix("’s")).unwrap_or(word);
+        let hashed = hash(stripped);
         let contrast = matches!((self.before_of, stripped), (Some("instead"), "of") | (Some("rather"), "than"));
         self.before_of = ["instead", "rather"].into_iter().find(|it| *it == stripped);
         let is_negator =
-            contrast || NEGATORS.binary_search(&stripped).is_ok() || word.ends_with("n't") || word.ends_with("n’t");
+            contrast || NEGATORS.binary_search(&hashed).is_ok() || word.ends_with("n't") || word.ends_with("n’t");
         if is_negator {
             self.negation = DENIED;
             self.or = false;
@@ -322,11 +332,12 @@ impl Reader<'_> {
         }
         self.reading.spaced += 1;
         let chars = stripped.chars().count();
-        let is_stop = is_stop_word(stripped);
-        if is_stop || (2..=4).contains(&chars) && !written.contains(is_upper) {
-            self.reading.short.push(hash(stripped) & !1 | u64::from(is_stop));
+        let is_stop = STOP_WORDS.binary_search(&hashed).is_ok();
+        let is_short = is_stop || (2..=4).contains(&chars) && !written.contains(is_upper);
+        if is_short && HOMOGRAPHS.binary_search(&hashed).is_err() {
+            self.reading.short.push(hashed & !1 | u64::from(is_stop));
         }
-        if CLAUSE_WORDS.contains(&stripped) {
+        if CLAUSE_WORDS.binary_search(&hashed).is_ok() {
             self.end_clause();
         }
         self.or |= stripped == "or" || stripped == "nor";
@@ -352,10 +363,11 @@ impl Reader<'_> {
     /// Scripts without blanks are compared by pairs of characters.
     fn pairs(&mut self, word: &str) {
         let mut before = None;
-        for c in word.chars() {
+        for (at, c) in word.char_indices() {
             self.reading.unspaced += 1;
-            if let Some(before) = before.replace(c) {
-                self.push(hash_of([before, c]));
+            let pair = before.replace(at).and_then(|from| word.get(from..at + c.len_utf8()));
+            if let Some(pair) = pair {
+                self.push(hash(pair));
             }
         }
     }
@@ -369,13 +381,14 @@ pub(crate) fn stem_of(word: &str) -> Option<u64> {
 }
 
 fn is_stop_word(word: &str) -> bool {
-    word.len() <= LONGEST_STOP_WORD && STOP_WORDS.binary_search(&word).is_ok()
+    STOP_WORDS.binary_search(&hash(word)).is_ok()
 }
 
 /// A word is its first letters.
 fn stem(word: &str, chars: usize) -> u64 {
     let word = if chars > 3 { word.strip_suffix('s').unwrap_or(word) } else { word };
-    hash_of(word.chars().take(STEM))
+    let end = word.char_indices().nth(STEM).map_or(word.len(), |(at, _)| at);
+    hash(word.get(..end).unwrap_or_default())
 }
 
 /// In lower case, as far as Latin, Greek and Cyrillic go: the table of all scripts is as large as this check.
@@ -402,13 +415,33 @@ fn is_upper(c: char) -> bool {
 
 /// FNV-1a: short, the same everywhere, and nobody gains by a collision.
 fn hash(text: &str) -> u64 {
-    hash_of(text.chars())
+    text.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ byte as u64).wrapping_mul(FNV_PRIME))
 }
 
-fn hash_of(chars: impl IntoIterator<Item = char>) -> u64 {
-    chars.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, c| {
-        (hash ^ u64::from(u32::from(c))).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// The hashes of a list of words, sorted for search by halves. Made when this is compiled: most words of a
+/// text are looked up, and comparing strings took longer than all the rest.
+#[allow(clippy::indexing_slicing)] // no word of a request: it would not compile
+const fn hashes<const N: usize>(words: [&str; N]) -> [u64; N] {
+    let mut sorted = [0; N];
+    let mut at = 0;
+    while at < N {
+        let (mut hash, mut byte) = (FNV_OFFSET, 0);
+        while byte < words[at].len() {
+            hash = (hash ^ words[at].as_bytes()[byte] as u64).wrapping_mul(FNV_PRIME);
+            byte += 1;
+        }
+        let mut place = at;
+        while place > 0 && sorted[place - 1] > hash {
+            sorted[place] = sorted[place - 1];
+            place -= 1;
+        }
+        sorted[place] = hash;
+        at += 1;
+    }
+    sorted
 }
 
 /// A number at the beginning, without the commas of its thousands, and what follows it. Nothing for a
@@ -417,7 +450,10 @@ fn split_number(text: &str) -> Option<(String, &str)> {
     let text = text.strip_prefix('$').unwrap_or(text);
     let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).unwrap_or(text.len());
     let (number, rest) = text.split_at_checked(end)?;
-    if !number.starts_with(|c: char| c.is_ascii_digit()) || number.ends_with(['.', ',']) || number.matches('.').count() > 1 {
+    if !number.starts_with(|c: char| c.is_ascii_digit())
+        || number.ends_with(['.', ','])
+        || number.matches('.').count() > 1
+    {
         return None;
     }
     let thousands = number.split(',').skip(1).all(|group| group.split('.').next().is_some_and(|it| it.len() == 3));
@@ -462,7 +498,9 @@ pub(super) fn statements(markdown: &str) -> Vec<Statement> {
         let line = line.trim();
         let is_fence = line.starts_with("```") || line.starts_with("~~~");
         let is_item = ["- ", "* ", "+ ", "> ", "!!!", ":::", "===", "[^"].iter().any(|marker| line.starts_with(marker))
-            || line.split_once(". ").is_some_and(|(n, _)| !n.is_empty() && n.len() < 4 && n.bytes().all(|b| b.is_ascii_digit()));
+            || line
+                .split_once(". ")
+                .is_some_and(|(n, _)| !n.is_empty() && n.len() < 4 && n.bytes().all(|b| b.is_ascii_digit()));
         let stands_alone = in_code || is_fence || line.starts_with(['|', '#']);
         if stands_alone || is_item || line.is_empty() {
             end_block(&mut block, &mut all);
@@ -583,56 +621,292 @@ fn number_word(word: &str) -> Option<&'static str> {
 }
 
 /// Words that begin a clause of their own.
-const CLAUSE_WORDS: [&str; 12] =
-    ["and", "but", "while", "whereas", "which", "although", "though", "und", "aber", "et", "mais", "pero"];
+const CLAUSE_WORDS: [u64; 12] =
+    hashes(["and", "but", "while", "whereas", "which", "although", "though", "und", "aber", "et", "mais", "pero"]);
 
-/// Sorted, for search by halves, as the lists below.
+/// Sorted, for search by halves.
 const UNITS: [(&str, u8); 77] = [
-    ("an", 8), ("année", 8), ("années", 8), ("ans", 8), ("año", 8), ("años", 8), ("byte", 12), ("bytes", 12),
-    ("day", 5), ("days", 5), ("dia", 5), ("dias", 5), ("día", 5), ("días", 5), ("gb", 15), ("gib", 15),
-    ("gigabyte", 15), ("gigabytes", 15), ("h", 4), ("heure", 4), ("heures", 4), ("hora", 4), ("horas", 4),
-    ("hour", 4), ("hours", 4), ("jahr", 8), ("jahre", 8), ("jahren", 8), ("jour", 5), ("jours", 5), ("kb", 13),
-    ("kib", 13), ("kilobyte", 13), ("kilobytes", 13), ("mb", 14), ("megabyte", 14), ("megabytes", 14), ("mes", 7),
-    ("meses", 7), ("mib", 14), ("millisecond", 1), ("milliseconds", 1), ("min", 3), ("mins", 3), ("minute", 3),
-    ("minuten", 3), ("minutes", 3), ("minuto", 3), ("minutos", 3), ("mois", 7), ("monat", 7), ("monate", 7),
-    ("monaten", 7), ("month", 7), ("months", 7), ("ms", 1), ("percent", 11), ("s", 2), ("sec", 2), ("second", 2),
-    ("seconde", 2), ("secondes", 2), ("seconds", 2), ("segundo", 2), ("segundos", 2), ("sekunde", 2),
-    ("sekunden", 2), ("stunde", 4), ("stunden", 4), ("tag", 5), ("tage", 5), ("tagen", 5), ("tb", 16), ("tib", 16),
-    ("week", 6), ("weeks", 6), ("year", 8),
+    ("an", 8),
+    ("année", 8),
+    ("années", 8),
+    ("ans", 8),
+    ("año", 8),
+    ("años", 8),
+    ("byte", 12),
+    ("bytes", 12),
+    ("day", 5),
+    ("days", 5),
+    ("dia", 5),
+    ("dias", 5),
+    ("día", 5),
+    ("días", 5),
+    ("gb", 15),
+    ("gib", 15),
+    ("gigabyte", 15),
+    ("gigabytes", 15),
+    ("h", 4),
+    ("heure", 4),
+    ("heures", 4),
+    ("hora", 4),
+    ("horas", 4),
+    ("hour", 4),
+    ("hours", 4),
+    ("jahr", 8),
+    ("jahre", 8),
+    ("jahren", 8),
+    ("jour", 5),
+    ("jours", 5),
+    ("kb", 13),
+    ("kib", 13),
+    ("kilobyte", 13),
+    ("kilobytes", 13),
+    ("mb", 14),
+    ("megabyte", 14),
+    ("megabytes", 14),
+    ("mes", 7),
+    ("meses", 7),
+    ("mib", 14),
+    ("millisecond", 1),
+    ("milliseconds", 1),
+    ("min", 3),
+    ("mins", 3),
+    ("minute", 3),
+    ("minuten", 3),
+    ("minutes", 3),
+    ("minuto", 3),
+    ("minutos", 3),
+    ("mois", 7),
+    ("monat", 7),
+    ("monate", 7),
+    ("monaten", 7),
+    ("month", 7),
+    ("months", 7),
+    ("ms", 1),
+    ("percent", 11),
+    ("s", 2),
+    ("sec", 2),
+    ("second", 2),
+    ("seconde", 2),
+    ("secondes", 2),
+    ("seconds", 2),
+    ("segundo", 2),
+    ("segundos", 2),
+    ("sekunde", 2),
+    ("sekunden", 2),
+    ("stunde", 4),
+    ("stunden", 4),
+    ("tag", 5),
+    ("tage", 5),
+    ("tagen", 5),
+    ("tb", 16),
+    ("tib", 16),
+    ("week", 6),
+    ("weeks", 6),
+    ("year", 8),
 ];
 
-/// Not "one", which is mostly no number.
+/// Sorted. Not "one", which is mostly no number.
 const NUMBER_WORDS: [(&str, &str); 36] = [
-    ("cinco", "5"), ("cinq", "5"), ("cuatro", "4"), ("deux", "2"), ("diez", "10"), ("dix", "10"), ("dos", "2"),
-    ("drei", "3"), ("eight", "8"), ("eleven", "11"), ("fifteen", "15"), ("five", "5"), ("four", "4"),
-    ("fourteen", "14"), ("fünf", "5"), ("huit", "8"), ("hundred", "100"), ("neun", "9"), ("nine", "9"),
-    ("quatre", "4"), ("sechs", "6"), ("sept", "7"), ("seven", "7"), ("sieben", "7"), ("siete", "7"), ("six", "6"),
-    ("ten", "10"), ("thirty", "30"), ("three", "3"), ("tres", "3"), ("trois", "3"), ("twelve", "12"),
-    ("twenty", "20"), ("two", "2"), ("vier", "4"), ("zwei", "2"),
+    ("cinco", "5"),
+    ("cinq", "5"),
+    ("cuatro", "4"),
+    ("deux", "2"),
+    ("diez", "10"),
+    ("dix", "10"),
+    ("dos", "2"),
+    ("drei", "3"),
+    ("eight", "8"),
+    ("eleven", "11"),
+    ("fifteen", "15"),
+    ("five", "5"),
+    ("four", "4"),
+    ("fourteen", "14"),
+    ("fünf", "5"),
+    ("huit", "8"),
+    ("hundred", "100"),
+    ("neun", "9"),
+    ("nine", "9"),
+    ("quatre", "4"),
+    ("sechs", "6"),
+    ("sept", "7"),
+    ("seven", "7"),
+    ("sieben", "7"),
+    ("siete", "7"),
+    ("six", "6"),
+    ("ten", "10"),
+    ("thirty", "30"),
+    ("three", "3"),
+    ("tres", "3"),
+    ("trois", "3"),
+    ("twelve", "12"),
+    ("twenty", "20"),
+    ("two", "2"),
+    ("vier", "4"),
+    ("zwei", "2"),
 ];
 
 /// What denies the word behind it.
-const NEGATORS: [&str; 20] = [
-    "cannot", "jamais", "kein", "keine", "keinen", "neither", "never", "nicht", "nie", "no", "none", "nor",
-    "not", "nothing", "nunca", "ohne", "pas", "sans", "sin", "without",
-];
+const NEGATORS: [u64; 20] = hashes([
+    "cannot", "jamais", "kein", "keine", "keinen", "neither", "never", "nicht", "nie", "no", "none", "nor", "not",
+    "nothing", "nunca", "ohne", "pas", "sans", "sin", "without",
+]);
 
-const LONGEST_STOP_WORD: usize = 9;
+/// Function words of English and of another language alike: they tell no language.
+const HOMOGRAPHS: [u64; 16] =
+    hashes(["a", "an", "as", "die", "do", "in", "me", "no", "on", "or", "sin", "so", "son", "ten", "was", "will"]);
 
 /// Words that any English sentence has, and those that would come between a "not" and what it denies.
-const STOP_WORDS: [&str; 149] = [
-    "a", "about", "after", "all", "also", "an", "and", "another", "any", "anything", "are", "as", "at", "be",
-    "because", "been", "before", "being", "between", "both", "but", "by", "can", "cannot", "could", "did", "do",
-    "does", "doing", "don", "done", "each", "either", "else", "even", "every", "for", "from", "get", "gets", "had",
-    "has", "have", "having", "her", "here", "him", "his", "how", "i", "if", "in", "instead", "into", "is", "isn", "it",
-    "its", "just", "like", "longer", "made", "make", "makes", "many", "may", "might", "more", "most", "much", "must",
-    "need", "needs", "neither", "never", "no", "none", "nor", "not", "nothing", "now", "of", "off", "on", "once",
-    "one", "only", "or", "other", "otherwise", "our", "out", "over", "own", "rather", "same", "shall", "should", "since",
-    "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "therefore", "these", "they",
-    "this", "those", "though", "through", "to", "too", "under", "unless", "until", "up", "us", "use", "used", "uses",
-    "using", "very", "via", "was", "way", "we", "were", "what", "when", "where", "whereas", "whether", "which", "while", "who",
-    "will", "with", "within", "without", "would", "yet", "you", "your",
-];
+const STOP_WORDS: [u64; 149] = hashes([
+    "a",
+    "about",
+    "after",
+    "all",
+    "also",
+    "an",
+    "and",
+    "another",
+    "any",
+    "anything",
+    "are",
+    "as",
+    "at",
+    "be",
+    "because",
+    "been",
+    "before",
+    "being",
+    "between",
+    "both",
+    "but",
+    "by",
+    "can",
+    "cannot",
+    "could",
+    "did",
+    "do",
+    "does",
+    "doing",
+    "don",
+    "done",
+    "each",
+    "either",
+    "else",
+    "even",
+    "every",
+    "for",
+    "from",
+    "get",
+    "gets",
+    "had",
+    "has",
+    "have",
+    "having",
+    "her",
+    "here",
+    "him",
+    "his",
+    "how",
+    "i",
+    "if",
+    "in",
+    "instead",
+    "into",
+    "is",
+    "isn",
+    "it",
+    "its",
+    "just",
+    "like",
+    "longer",
+    "made",
+    "make",
+    "makes",
+    "many",
+    "may",
+    "might",
+    "more",
+    "most",
+    "much",
+    "must",
+    "need",
+    "needs",
+    "neither",
+    "never",
+    "no",
+    "none",
+    "nor",
+    "not",
+    "nothing",
+    "now",
+    "of",
+    "off",
+    "on",
+    "once",
+    "one",
+    "only",
+    "or",
+    "other",
+    "otherwise",
+    "our",
+    "out",
+    "over",
+    "own",
+    "rather",
+    "same",
+    "shall",
+    "should",
+    "since",
+    "so",
+    "some",
+    "such",
+    "than",
+    "that",
+    "the",
+    "their",
+    "them",
+    "then",
+    "there",
+    "therefore",
+    "these",
+    "they",
+    "this",
+    "those",
+    "though",
+    "through",
+    "to",
+    "too",
+    "under",
+    "unless",
+    "until",
+    "up",
+    "us",
+    "use",
+    "used",
+    "uses",
+    "using",
+    "very",
+    "via",
+    "was",
+    "way",
+    "we",
+    "were",
+    "what",
+    "when",
+    "where",
+    "whereas",
+    "whether",
+    "which",
+    "while",
+    "who",
+    "will",
+    "with",
+    "within",
+    "without",
+    "would",
+    "yet",
+    "you",
+    "your",
+]);
 
 #[cfg(test)]
 mod tests {
@@ -648,7 +922,7 @@ mod tests {
 
     #[test]
     fn lists_that_are_searched_by_halves_are_sorted() {
-        assert_eq!(STOP_WORDS.iter().map(|word| word.len()).max(), Some(LONGEST_STOP_WORD));
-        assert!(UNITS.is_sorted() && NUMBER_WORDS.is_sorted() && NEGATORS.is_sorted() && STOP_WORDS.is_sorted());
+        assert!(UNITS.is_sorted() && NUMBER_WORDS.is_sorted() && STOP_WORDS.is_sorted());
+        assert!(is_stop_word("the") && is_stop_word("your") && !is_stop_word("cache"));
     }
 }

@@ -187,7 +187,8 @@ impl Judged {
     /// Whether a citation does something for its sentence.
     fn is_useful(&self, sentence: &Sentence, n: u32) -> Option<bool> {
         let others: Vec<u32> = sentence.citations.iter().copied().filter(|other| *other != n).collect();
-        let needed = || Some(self.supports(sentence, &sentence.citations)? && self.supports(sentence, &others)? == false);
+        let needed =
+            || Some(self.supports(sentence, &sentence.citations)? && self.supports(sentence, &others)? == false);
         Some(self.supports(sentence, &[n])? || needed()?)
     }
 }
