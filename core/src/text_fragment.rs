@@ -3,7 +3,7 @@
 //! A text fragment, `#anchor:~:text=…`, names words as a page shows them. Browsers that do not know it, and
 //! pages whose words have changed, still open at the anchor.
 
-use crate::support::{Evidence, stem};
+use crate::support::{Evidence, is_unspaced, stem};
 
 /// Words of a fragment: enough to be found nowhere else on a page, few enough to stay in one piece of text.
 const MAX_WORDS: usize = 8;
@@ -49,10 +49,6 @@ fn run(text: &str, stems: &[u64]) -> Option<String> {
     let (_, words) = best?;
     let is_edge = |c: char| !(c.is_alphanumeric() || matches!(c, '$' | '%' | '+' | '/'));
     Some(words.trim_matches(is_edge).to_owned()).filter(|words| !words.is_empty())
-}
-
-fn is_unspaced(c: char) -> bool {
-    matches!(c, '\u{0E00}'..='\u{0E7F}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}')
 }
 
 fn hits(words: &str, stems: &[u64]) -> usize {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use docent_core::support::{Evidence, Fault, Support, check};
+use docent_core::support::{Evidence, Flaw, Support, check};
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ struct Labelled {
     english: bool,
     text: String,
     found: Support,
-    fault: Option<Fault>,
+    flaw: Option<Flaw>,
 }
 
 fn labelled() -> Vec<Labelled> {
@@ -41,7 +41,7 @@ fn labelled() -> Vec<Labelled> {
                 english: label.ends_with("en"),
                 text: text.to_owned(),
                 found: verdict.support,
-                fault: verdict.fault,
+                flaw: verdict.flaw,
             });
         }
     }
@@ -96,7 +96,7 @@ fn the_check_is_right_on_labelled_sentences_as_often_as_promised() {
         }
         if std::env::var_os("DOCENT_SHOW").is_some() && !held_out {
             for it in half.iter().filter(|it| wrong(it) != marked(it)) {
-                println!("{:?} {:?} for {:?} in {}: {}", it.found, it.fault, it.kind, it.file, it.text);
+                println!("{:?} {:?} for {:?} in {}: {}", it.found, it.flaw, it.kind, it.file, it.text);
             }
         }
         let figures = [unsupported_precision, unsupported_recall, supported_precision, supported_recall];

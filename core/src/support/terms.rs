@@ -325,6 +325,9 @@ impl Reader<'_> {
         if is_negator {
             self.negation = DENIED;
             self.or = false;
+        } else if matches!(stripped, "only" | "just") {
+            // "Not only" denies nothing.
+            self.negation = 0;
         }
         let Some(first) = stripped.chars().next() else { return };
         if is_unspaced(first) {
@@ -484,7 +487,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Han, kana and Thai.
-fn is_unspaced(c: char) -> bool {
+pub(crate) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{0E00}'..='\u{0E7F}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}')
 }
 
@@ -578,28 +581,6 @@ fn plain(block: &str) -> String {
         }
     }
     out
-}
-
-/// Whether a text has a piece that does not go on to either side: `8787` is not in `18787`, and `1.2` not
-/// in `1.2.3`.
-pub fn contains_whole(text: &str, piece: &str) -> bool {
-    let goes_on = |c: Option<char>, is_edge: bool| is_edge && c.is_some_and(char::is_alphanumeric);
-    text.match_indices(piece).any(|(at, _)| {
-        let (before, behind) = (text.get(..at).unwrap_or_default(), text.get(at + piece.len()..).unwrap_or_default());
-        let mut behind = behind.chars();
-        let next = behind.next();
-        let digits_go_on = piece.ends_with(|c: char| c.is_ascii_digit())
-            && matches!(next, Some('.' | ','))
-            && behind.next().is_some_and(|c| c.is_ascii_digit());
-        let digits_come_before = piece.starts_with(|c: char| c.is_ascii_digit()) && {
-            let mut before = before.chars().rev();
-            matches!(before.next(), Some('.' | ',')) && before.next().is_some_and(|c| c.is_ascii_digit())
-        };
-        !(goes_on(before.chars().next_back(), piece.starts_with(char::is_alphanumeric))
-            || goes_on(next, piece.ends_with(char::is_alphanumeric))
-            || digits_go_on
-            || digits_come_before)
-    })
 }
 
 const PERCENT: u8 = 11;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use docent_core::prompt::is_refusal;
 use docent_core::sentences::{Sentence, sentences};
-use docent_core::support::{Evidence, Support, check, contains_whole, states_something};
+use docent_core::support::{Evidence, Support, check, states_something};
 
 use crate::measures::refusal::share;
 use crate::measures::{Level, ranking, refusal};
@@ -73,6 +73,28 @@ pub fn says(text: &str, fact: &Fact) -> bool {
         Fact::Text(written) => has(written),
         Fact::AnyOf(ways) => ways.iter().any(has),
     }
+}
+
+/// Whether a text has a piece that does not go on to either side: `8787` is not in `18787`, and `1.2` not
+/// in `1.2.3`.
+fn contains_whole(text: &str, piece: &str) -> bool {
+    let goes_on = |c: Option<char>, is_edge: bool| is_edge && c.is_some_and(char::is_alphanumeric);
+    text.match_indices(piece).any(|(at, _)| {
+        let (before, behind) = (text.get(..at).unwrap_or_default(), text.get(at + piece.len()..).unwrap_or_default());
+        let mut behind = behind.chars();
+        let next = behind.next();
+        let digits_go_on = piece.ends_with(|c: char| c.is_ascii_digit())
+            && matches!(next, Some('.' | ','))
+            && behind.next().is_some_and(|c| c.is_ascii_digit());
+        let digits_come_before = piece.starts_with(|c: char| c.is_ascii_digit()) && {
+            let mut before = before.chars().rev();
+            matches!(before.next(), Some('.' | ',')) && before.next().is_some_and(|c| c.is_ascii_digit())
+        };
+        !(goes_on(before.chars().next_back(), piece.starts_with(char::is_alphanumeric))
+            || goes_on(next, piece.ends_with(char::is_alphanumeric))
+            || digits_go_on
+            || digits_come_before)
+    })
 }
 
 /// In lower case, single blanks, without Markdown's signs and citations.
