@@ -72,6 +72,7 @@ bench:
 	@scripts/setup.sh run
 	scripts/build-worker.sh
 	cargo bench -p docent-tests --bench turn --profile dev
+	cargo bench -p docent-tests --bench citations --profile dev
 	cargo run -q -p docent-eval -- retrieval --docs docs --questions tests/eval/questions.yaml \
 	  $(wildcard ../shared/data/uv-docs)
 	cargo bench -p docent-bench --bench split

@@ -4,6 +4,7 @@
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
 use std::pin::pin;
+use std::rc::Rc;
 
 use futures_util::future::{Either, join3, select, try_join};
 
@@ -19,7 +20,7 @@ use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
-use crate::sse::Part;
+use crate::sse::{CitedSource, Part};
 use crate::trace::{self, Kept, RefusedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
 use crate::vectorize::{Filter, QueryOptions};
 use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
@@ -41,7 +42,7 @@ pub struct Prepared {
     models: Vec<String>,
     history: Vec<Exchange>,
     memory: Memory,
-    passages: Vec<Passage>,
+    passages: Rc<[Passage]>,
     sources: Vec<Source>,
     evidence: f64,
     /// As far as the way has gone; with the texts of its candidates if it was asked for.
@@ -136,7 +137,7 @@ pub async fn prepare<P: Ports>(
         history,
         memory,
         sources: passages.iter().map(retrieve::source).collect(),
-        passages,
+        passages: passages.into(),
         evidence: evidence.total(),
         trace: Box::new(trace),
         traced: ask.trace,
@@ -152,7 +153,7 @@ pub async fn respond<P: Ports>(
     reader: &mut impl Reader,
 ) -> Outcome {
     send_opening(&prepared, reader);
-    let mut draft = Draft::new(settings.max_tokens);
+    let mut draft = Draft::new(settings.max_tokens, Rc::clone(&prepared.passages));
     let unasked = prepared.refused_by(settings.refuse_below);
     let mut first_word_at = None;
     let mut tries = Vec::new();
@@ -213,6 +214,7 @@ impl Outcome {
                 message_id: self.turn.id,
                 answer: self.turn.answer,
                 sources: self.turn.sources,
+                citations: self.turn.citations,
                 finish_reason: finish_reason(self.turn.finish),
                 trace_id,
                 metadata: self.metadata,
@@ -439,7 +441,7 @@ fn request(settings: &Settings, prepared: &Prepared, model: &str, shrunk: bool) 
         let half = prepared.passages.len().div_ceil(2);
         (prepared.passages.get(..half).unwrap_or_default(), &[][..])
     } else {
-        (prepared.passages.as_slice(), prepared.history.as_slice())
+        (&*prepared.passages, prepared.history.as_slice())
     };
     let (messages, used) = prompt::compose(&settings.product, passages, history, &prepared.question, room);
     let request =
@@ -463,6 +465,7 @@ async fn store(
         finish: if error.is_some() { Finish::Error } else { draft.finish() },
         answer: draft.text,
         sources: prepared.sources,
+        citations: draft.citations,
         refused: draft.refused,
         model: draft.model,
     };
@@ -493,7 +496,9 @@ async fn store(
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
     let mut parts = Vec::with_capacity(4);
     if started {
-        parts.push(Part::TextEnd { id: TEXT_ID });
+        let Turn { citations, sources, .. } = &outcome.turn;
+        let citations = citations.iter().map(|citation| CitedSource::new(citation, sources)).collect();
+        parts.push(Part::TextEnd { id: TEXT_ID, citations });
     }
     parts.extend(outcome.traced.then_some(Part::DataDocentTrace { data: &outcome.trace }));
     if let Some(error) = &outcome.error {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, Code};
+use crate::support::Support;
 use crate::trace::Trace;
 use crate::vectorize::Filter;
 use crate::workers_ai::Usage;
@@ -175,6 +176,23 @@ pub struct Source {
     pub score: f64,
 }
 
+/// A citation of an answer: which sentence it stands for, whether the page has what that says, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Citation {
+    /// The number in `[n]`: which source.
+    pub n: u32,
+    /// Where the sentence begins in the answer, UTF-16 units.
+    pub start: u32,
+    /// Where it ends, exclusive, with its full stop and the citations behind it.
+    pub end: u32,
+    /// Whether the passages that the sentence cites have what it says, taken together.
+    pub support: Support,
+    /// Share of the sentence's numbers, names and content words that this passage has by itself, 0 to 1.
+    pub share: f64,
+    /// Address with anchor and, where the passage has words to be found by, a text fragment.
+    pub url: String,
+}
+
 /// Metadata of the stream's `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StartMetadata<'a> {
@@ -226,6 +244,8 @@ pub struct Answer {
     pub answer: String,
     /// What `[n]` stands for.
     pub sources: Vec<Source>,
+    /// Each citation of each sentence, in order.
+    pub citations: Vec<Citation>,
     /// `stop` or `length`.
     pub finish_reason: &'static str,
     /// What to name when reporting a problem.
@@ -270,6 +290,8 @@ pub struct HistoryTurn {
     pub answer: String,
     /// What it could cite.
     pub sources: Vec<Source>,
+    /// Each citation of each sentence, in order; none for a turn of before they were kept.
+    pub citations: Vec<Citation>,
     /// Whether the documentation did not answer.
     pub refused: bool,
     /// `stop`, `length` or `error`.
@@ -285,6 +307,7 @@ impl From<crate::session::Turn> for HistoryTurn {
             question: turn.question,
             answer: turn.answer,
             sources: turn.sources,
+            citations: turn.citations,
             refused: turn.refused,
             finish_reason: turn.finish,
             created_at: turn.at,

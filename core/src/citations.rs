@@ -1,7 +1,19 @@
-//! Citations `[n]` in an answer: numbers that were not offered are removed while it streams.
+//! Citations `[n]` in an answer: numbers that were not offered are removed while it streams, and each
+//! sentence is checked against what it cites as soon as it is complete.
 //!
 //! A model may cite a passage that does not exist, and a reader cannot click that. Code is left
 //! alone, since `a[9]` in it is not a citation.
+
+use std::rc::Rc;
+
+use crate::api::Citation;
+use crate::prompt::Passage;
+use crate::sentences::{Sentence, Sentences};
+use crate::support::{Evidence, Support, check};
+use crate::text_fragment::deep_link;
+
+/// Share of a sentence that a passage must have for its own words to be pointed at.
+const POINTED_AT: f64 = 0.5;
 
 /// Passes an answer on, without the citations that lead nowhere.
 ///
@@ -129,6 +141,69 @@ impl CitationFilter {
         if c == '\n' && self.last == '\n' && self.code < 3 {
             self.code = 0;
         }
+    }
+}
+
+/// Checks the citations of an answer while it is written.
+#[derive(Debug, Default)]
+pub struct Citations {
+    passages: Rc<[Passage]>,
+    /// The passages that were cited so far, made ready for checks when they first were.
+    evidence: Vec<(u32, Evidence)>,
+    sentences: Sentences,
+}
+
+impl Citations {
+    /// Citations of these passages. Numbers that none of them has are not looked at.
+    pub fn new(passages: Rc<[Passage]>) -> Self {
+        Self { passages, ..Self::default() }
+    }
+
+    /// Takes more of what the reader sees, returns the citations of the sentences that are complete.
+    pub fn push(&mut self, shown: &str) -> Vec<Citation> {
+        let complete = self.sentences.push(shown);
+        complete.iter().flat_map(|sentence| self.check(sentence)).collect()
+    }
+
+    /// The answer is over: returns the citations of its last sentence.
+    pub fn finish(&mut self) -> Vec<Citation> {
+        let complete = std::mem::take(&mut self.sentences).finish();
+        complete.iter().flat_map(|sentence| self.check(sentence)).collect()
+    }
+
+    fn check(&mut self, sentence: &Sentence) -> Vec<Citation> {
+        if sentence.citations.is_empty() {
+            return Vec::new();
+        }
+        for n in &sentence.citations {
+            let passage = self.passages.iter().find(|passage| passage.n == *n);
+            if let Some(Passage { title, heading, text, .. }) = passage
+                && !self.evidence.iter().any(|(known, _)| known == n)
+            {
+                self.evidence.push((*n, Evidence::new(title, heading, text)));
+            }
+        }
+        let known = sentence.citations.iter().filter_map(|n| {
+            let passage = self.passages.iter().find(|passage| passage.n == *n)?;
+            Some((passage, self.evidence.iter().find(|(known, _)| known == n).map(|(_, evidence)| evidence)?))
+        });
+        let cited: Vec<(&Passage, &Evidence)> = known.collect();
+        let evidence: Vec<&Evidence> = cited.iter().map(|(_, evidence)| *evidence).collect();
+        let verdict = check(&sentence.text, &evidence);
+        let found = cited.iter().zip(&verdict.shares).zip(&verdict.nearest);
+        let citation = |(((passage, evidence), share), nearest): ((&(&Passage, &Evidence), &f64), &Option<usize>)| {
+            let pointed_at = nearest.filter(|_| verdict.support == Support::Supported && *share >= POINTED_AT);
+            let url = pointed_at.map(|statement| deep_link(&passage.url, evidence, statement, &verdict.stems));
+            Citation {
+                n: passage.n,
+                start: sentence.start,
+                end: sentence.end,
+                support: verdict.support,
+                share: (share * 100.0).round() / 100.0,
+                url: url.unwrap_or_else(|| passage.url.clone()),
+            }
+        };
+        found.map(citation).collect()
     }
 }
 

@@ -1,8 +1,11 @@
 //! The answer while it is written: from what a model streams to what a reader sees.
 
-use crate::citations::CitationFilter;
+use std::rc::Rc;
+
+use crate::api::Citation;
+use crate::citations::{CitationFilter, Citations};
 use crate::ports::{ByteStream, Fault};
-use crate::prompt::{self, REFUSAL};
+use crate::prompt::{self, Passage, REFUSAL};
 use crate::session::Finish;
 use crate::sse::{Decoder, Part};
 use crate::workers_ai::{self, Usage};
@@ -33,6 +36,8 @@ impl Reader for Unstreamed {
 /// The answer as far as it has been written.
 pub(crate) struct Draft {
     filter: CitationFilter,
+    passages: Rc<[Passage]>,
+    checked: Citations,
     max_tokens: u32,
     /// Model that writes it; empty when none does.
     pub(crate) model: String,
@@ -40,6 +45,8 @@ pub(crate) struct Draft {
     pub(crate) offered: usize,
     /// What the reader has seen.
     pub(crate) text: String,
+    /// The citations of its complete sentences.
+    pub(crate) citations: Vec<Citation>,
     /// Tokens so far.
     pub(crate) usage: Usage,
     finish_reason: Option<String>,
@@ -51,9 +58,13 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(max_tokens: u32) -> Self {
+    /// A draft that may cite `passages`, as far as they are offered.
+    pub(crate) fn new(max_tokens: u32, passages: Rc<[Passage]>) -> Self {
         Self {
             filter: CitationFilter::new(0),
+            checked: Citations::new(Rc::clone(&passages)),
+            passages,
+            citations: Vec::new(),
             max_tokens,
             model: String::new(),
             offered: 0,
@@ -70,7 +81,7 @@ impl Draft {
     /// before, which showed nothing.
     pub(crate) fn begin(&mut self, model: &str, offered: usize) {
         let (filter, model) = (CitationFilter::new(offered), model.to_owned());
-        *self = Self { filter, model, offered, ..Self::new(self.max_tokens) };
+        *self = Self { filter, model, offered, ..Self::new(self.max_tokens, Rc::clone(&self.passages)) };
     }
 
     /// Passes an answer on as it comes, to its end.
@@ -121,13 +132,15 @@ impl Draft {
             return;
         }
         self.text.push_str(text);
-        let delta = Part::TextDelta { id: TEXT_ID, delta: text };
-        if self.started {
-            reader.send(&[delta]);
-        } else {
-            self.started = true;
-            reader.send(&[Part::TextStart { id: TEXT_ID }, delta]);
+        let cited = self.checked.push(text);
+        let mut parts = Vec::with_capacity(2 + cited.len());
+        if !std::mem::replace(&mut self.started, true) {
+            parts.push(Part::TextStart { id: TEXT_ID });
         }
+        parts.push(Part::TextDelta { id: TEXT_ID, delta: text });
+        parts.extend(cited.iter().map(|data| Part::DataDocentCite { data }));
+        reader.send(&parts);
+        self.citations.extend(cited);
     }
 
     /// Says that the documentation does not answer, without a model.
@@ -148,6 +161,11 @@ impl Draft {
     pub(crate) fn end(&mut self, reader: &mut impl Reader) {
         let held = std::mem::replace(&mut self.filter, CitationFilter::new(0)).finish();
         self.show(held.trim_end(), reader);
+        let cited = self.checked.finish();
+        if !cited.is_empty() {
+            reader.send(&cited.iter().map(|data| Part::DataDocentCite { data }).collect::<Vec<_>>());
+        }
+        self.citations.extend(cited);
         self.refused = prompt::is_refusal(&self.text);
     }
 
@@ -231,7 +249,7 @@ mod tests {
     }
 
     fn answer(pieces: Vec<Vec<u8>>) -> (String, Usage, Result<(), Fault>) {
-        let (mut draft, mut seen) = (Draft::new(768), Seen::default());
+        let (mut draft, mut seen) = (Draft::new(768, Rc::default()), Seen::default());
         draft.begin("m", 2);
         let result = pollster::block_on(draft.relay(Cut(pieces.into_iter()), &mut seen));
         draft.end(&mut seen);

@@ -12,7 +12,8 @@
 //! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
 //! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]) what is live
 //! ([`generation`]), composes the prompt ([`prompt`]), and passes on what the model streams ([`draft`], [`sse`]) without citations that lead
-//! nowhere ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
+//! nowhere, each sentence ([`sentences`]) checked against what it cites ([`citations`], [`support`]) and linked to its words
+//! ([`text_fragment`]). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
 //!
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
@@ -57,8 +58,11 @@ pub mod ports;
 pub mod prompt;
 pub mod retrieve;
 pub mod search;
+pub mod sentences;
 pub mod session;
 pub mod sse;
+pub mod support;
+pub mod text_fragment;
 pub mod trace;
 
 pub mod error;

@@ -8,14 +8,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::api::Source;
+use crate::api::{Citation, Source};
 use crate::embedding::hex;
 use crate::prompt::Exchange;
 
 /// Turns of a session that are read at once at most: what fits one bulk read of KV.
 pub const MAX_TURNS: usize = 100;
 
-/// Version of [`Turn`]'s stored form.
+/// Version of [`Turn`]'s stored form. A field that is added keeps it, if a turn without the field can be
+/// read: Workers of before leave out what they do not know.
 pub const TURN_VERSION: u32 = 1;
 
 /// How an answer ended.
@@ -45,6 +46,9 @@ pub struct Turn {
     pub answer: String,
     /// What it could cite.
     pub sources: Vec<Source>,
+    /// Each citation of each sentence, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub citations: Vec<Citation>,
     /// Whether the documentation did not answer.
     pub refused: bool,
     /// How it ended.
@@ -141,6 +145,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::support::Support;
 
     const SECRET: &str = "a secret of at least thirty-two characters";
 
@@ -171,6 +176,7 @@ mod tests {
             question: question.into(),
             answer: "yes".into(),
             sources: vec![],
+            citations: vec![],
             refused: false,
             finish,
             model: "m".into(),
@@ -212,5 +218,13 @@ mod tests {
         let golden = r#"{"v":1,"id":"m7","at":7,"question":"q","answer":"yes","sources":[{"n":1,"title":"T","heading":"H","url":"https://d.example/p#h","snippet":"s","score":0.5}],"refused":false,"finish":"stop","model":"m"}"#;
         assert_eq!(serde_json::to_string(&turn).unwrap(), golden);
         assert_eq!(serde_json::from_str::<Turn>(golden).unwrap(), turn);
+
+        let citation =
+            Citation { n: 1, start: 0, end: 7, support: Support::Supported, share: 0.75, url: "/p#h:~:text=s".into() };
+        let cited = Turn { citations: vec![citation], ..turn };
+        let added = r#","citations":[{"n":1,"start":0,"end":7,"support":"supported","share":0.75,"url":"/p#h:~:text=s"}],"refused""#;
+        let golden = golden.replace(r#","refused""#, added);
+        assert_eq!(serde_json::to_string(&cited).unwrap(), golden);
+        assert_eq!(serde_json::from_str::<Turn>(&golden).unwrap(), cited);
     }
 }

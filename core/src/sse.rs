@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
-use crate::api::{AnswerMetadata, Source, StartMetadata};
+use crate::api::{AnswerMetadata, Citation, Source, StartMetadata};
 use crate::error::ApiError;
+use crate::support::Support;
 use crate::trace::Trace;
 
 /// Most bytes that one event may have. An upstream that never ends a line must not fill the
@@ -108,7 +109,7 @@ pub enum Part<'a> {
         /// Page title.
         title: &'a str,
         /// What else is known, under `docent`.
-        provider_metadata: ProviderMetadata<'a>,
+        provider_metadata: ProviderMetadata<SourceDetail<'a>>,
     },
     /// The answer's text begins.
     TextStart {
@@ -122,10 +123,18 @@ pub enum Part<'a> {
         /// Markdown, cut anywhere between characters.
         delta: &'a str,
     },
+    /// A sentence with a citation is complete: once for each page that it cites.
+    DataDocentCite {
+        /// Which sentence, which source, and whether that has what the sentence says.
+        data: &'a Citation,
+    },
     /// The text is complete.
     TextEnd {
         /// Always `0`.
         id: &'static str,
+        /// Each citation of each sentence, in order, as the AI SDK has them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        citations: Vec<CitedSource<'a>>,
     },
     /// The answer is complete.
     Finish {
@@ -153,9 +162,65 @@ pub enum Part<'a> {
 
 /// Wrapper that the AI SDK wants around what is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct ProviderMetadata<'a> {
+pub struct ProviderMetadata<D> {
     /// Ours.
-    pub docent: SourceDetail<'a>,
+    pub docent: D,
+}
+
+/// A citation as the AI SDK has it. Its clients refuse a stream with one of another form.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CitedSource<'a> {
+    /// What is cited.
+    pub source: CitedPage<'a>,
+    /// Where the sentence begins in the text, UTF-16 units.
+    pub start_index: u32,
+    /// Where it ends, exclusive.
+    pub end_index: u32,
+}
+
+/// The page of a [`CitedSource`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CitedPage<'a> {
+    /// Always `source`.
+    pub r#type: &'static str,
+    /// Always `url`.
+    pub source_type: &'static str,
+    /// The number in `[n]`, as text.
+    pub id: String,
+    /// Address with anchor and text fragment.
+    pub url: &'a str,
+    /// Page title.
+    pub title: &'a str,
+    /// What the check found, under `docent`.
+    pub provider_metadata: ProviderMetadata<CitationDetail>,
+}
+
+/// What the check of a citation found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CitationDetail {
+    /// Whether the passages that the sentence cites have what it says.
+    pub support: Support,
+    /// What this passage has of it, 0 to 1.
+    pub share: f64,
+}
+
+impl<'a> CitedSource<'a> {
+    /// A citation, with the title of its source.
+    pub fn new(citation: &'a Citation, sources: &'a [Source]) -> Self {
+        let Citation { n, start, end, support, share, url } = citation;
+        let source = sources.iter().find(|source| source.n == *n);
+        let source = CitedPage {
+            r#type: "source",
+            source_type: "url",
+            id: n.to_string(),
+            url,
+            title: source.map_or("", |source| &source.title),
+            provider_metadata: ProviderMetadata { docent: CitationDetail { support: *support, share: *share } },
+        };
+        Self { source, start_index: *start, end_index: *end }
+    }
 }
 
 /// What a source card shows beside title and address.

@@ -7,6 +7,7 @@
 
 mod bot; // starts one
 
+mod citations;
 mod clients;
 mod conversation; // questions, follow-ups, sessions
 mod streaming; // what arrives when // other people's clients, and a browser

@@ -53,6 +53,16 @@ process.exit(await run([
     assert.equal(chunks.at(-1).type, 'finish');
     assert.equal(chunks.at(-1).finishReason, 'stop');
     assert.ok(new Set(seen.map(textOf)).size > 3, 'the text grows');
+    const { text, citations } = message.parts.find((part) => part.type === 'text');
+    const checked = message.parts.filter((part) => part.type === 'data-docent-cite').map((part) => part.data);
+    assert.ok(citations.length > 0 && citations.length === checked.length, 'the text has its citations');
+    for (const [at, { source, startIndex, endIndex }] of citations.entries()) {
+      assert.match(text.slice(startIndex, endIndex), new RegExp(`\\[${source.id}\\]`));
+      assert.equal(source.providerMetadata.docent.support, 'supported', text.slice(startIndex, endIndex));
+      assert.equal(checked[at].url, source.url);
+      assert.ok(source.title && source.url.startsWith('http'));
+    }
+    assert.ok(citations.some(({ source }) => source.url.includes(':~:text=')), 'links lead to the words');
   }],
 
   ['the session of an answer continues it', async () => {

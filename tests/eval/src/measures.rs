@@ -6,7 +6,6 @@
 pub mod answers;
 pub mod ranking;
 pub mod refusal;
-pub mod support;
 
 use crate::records::Record;
 

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use docent_core::prompt::is_refusal;
+use docent_core::sentences::{Sentence, sentences};
+use docent_core::support::{Evidence, Support, check, states_something};
 
 use crate::measures::refusal::share;
-use crate::measures::support::{Sentence, contains_whole, is_supported, sentences, states_something};
 use crate::measures::{Level, ranking, refusal};
 use crate::questions::Fact;
 use crate::records::{Answer, Found, Record};
@@ -74,6 +75,28 @@ pub fn says(text: &str, fact: &Fact) -> bool {
     }
 }
 
+/// Whether a text has a piece that does not go on to either side: `8787` is not in `18787`, and `1.2` not
+/// in `1.2.3`.
+fn contains_whole(text: &str, piece: &str) -> bool {
+    let goes_on = |c: Option<char>, is_edge: bool| is_edge && c.is_some_and(char::is_alphanumeric);
+    text.match_indices(piece).any(|(at, _)| {
+        let (before, behind) = (text.get(..at).unwrap_or_default(), text.get(at + piece.len()..).unwrap_or_default());
+        let mut behind = behind.chars();
+        let next = behind.next();
+        let digits_go_on = piece.ends_with(|c: char| c.is_ascii_digit())
+            && matches!(next, Some('.' | ','))
+            && behind.next().is_some_and(|c| c.is_ascii_digit());
+        let digits_come_before = piece.starts_with(|c: char| c.is_ascii_digit()) && {
+            let mut before = before.chars().rev();
+            matches!(before.next(), Some('.' | ',')) && before.next().is_some_and(|c| c.is_ascii_digit())
+        };
+        !(goes_on(before.chars().next_back(), piece.starts_with(char::is_alphanumeric))
+            || goes_on(next, piece.ends_with(char::is_alphanumeric))
+            || digits_go_on
+            || digits_come_before)
+    })
+}
+
 /// In lower case, single blanks, without Markdown's signs and citations.
 fn plain(text: &str) -> String {
     let lines = text.lines().map(|line| line.replace(['`', '*'], "").replace('\u{2019}', "'").to_lowercase());
@@ -99,21 +122,19 @@ fn without_citations(line: &str) -> String {
 pub fn citation_precision(record: &Record) -> Option<f64> {
     let judged = Judged::of(record)?;
     let cited = judged.stating().flat_map(|sentence| sentence.citations.iter().map(move |n| (sentence, *n)));
-    portion(cited.map(|(sentence, n)| judged.is_useful(sentence, n)))
+    portion(cited.filter_map(|(sentence, n)| judged.is_useful(sentence, n)))
 }
 
 /// Share of the sentences stating something whose citations together have what they say.
 pub fn citation_recall(record: &Record) -> Option<f64> {
     let judged = Judged::of(record)?;
-    portion(judged.stating().map(|sentence| judged.supports(sentence, &sentence.citations)))
+    portion(judged.stating().filter_map(|sentence| judged.supports(sentence, &sentence.citations)))
 }
 
 /// Share of the sentences stating something that what was offered to the model has.
 pub fn supported(record: &Record) -> Option<f64> {
     let judged = Judged::of(record)?;
-    let one_has =
-        |sentence: &Sentence| judged.offered.iter().any(|found| is_supported(&sentence.text, &text_of(found)));
-    portion(judged.stating().map(|sentence| one_has(sentence) || judged.supports(sentence, &sentence.citations)))
+    portion(judged.stating().filter_map(|sentence| judged.has_somewhere(sentence)))
 }
 
 /// Share of the citations that lead to a page judged relevant. A number that leads nowhere counts
@@ -146,17 +167,18 @@ fn given(record: &Record) -> Option<&Answer> {
 }
 
 /// An answer beside the passages that its model was offered.
-struct Judged<'a> {
+struct Judged {
     sentences: Vec<Sentence>,
-    offered: Vec<&'a Found>,
+    offered: Vec<(u32, Evidence)>,
 }
 
-impl<'a> Judged<'a> {
+impl Judged {
     /// Only with the trace are the passages known in full.
-    fn of(record: &'a Record) -> Option<Self> {
+    fn of(record: &Record) -> Option<Self> {
         let answer = given(record)?;
         answer.trace.as_ref()?;
-        let offered = record.ranking.iter().filter(|found| found.n.is_some()).collect();
+        let evidence = |found: &Found| Some((found.n?, Evidence::new(&found.title, &found.heading, &found.text)));
+        let offered = record.ranking.iter().filter_map(evidence).collect();
         Some(Self { sentences: sentences(&answer.text), offered })
     }
 
@@ -164,24 +186,33 @@ impl<'a> Judged<'a> {
         self.sentences.iter().filter(|sentence| states_something(&sentence.text))
     }
 
-    /// Whether these passages together have what the sentence says.
-    fn supports(&self, sentence: &Sentence, citations: &[u32]) -> bool {
-        let cited = self.offered.iter().filter(|found| found.n.is_some_and(|n| citations.contains(&n)));
-        let text: Vec<String> = cited.map(|found| text_of(found)).collect();
-        !text.is_empty() && is_supported(&sentence.text, &text.join("\n"))
+    /// Whether these passages together have what the sentence says. Nothing where that cannot be told, since
+    /// the sentence is in another language than they are.
+    fn supports(&self, sentence: &Sentence, citations: &[u32]) -> Option<bool> {
+        let cited = self.offered.iter().filter(|(n, _)| citations.contains(n));
+        let cited: Vec<&Evidence> = cited.map(|(_, evidence)| evidence).collect();
+        match check(&sentence.text, &cited).support {
+            Support::Supported => Some(true),
+            Support::Unchecked if !cited.is_empty() => None,
+            Support::Unsupported | Support::Unchecked => Some(false),
+        }
+    }
+
+    /// Whether any passage has what the sentence says, or those that it cites together.
+    fn has_somewhere(&self, sentence: &Sentence) -> Option<bool> {
+        let each = self.offered.iter().map(|(n, _)| self.supports(sentence, &[*n]));
+        let verdicts: Vec<bool> = each.chain([self.supports(sentence, &sentence.citations)]).flatten().collect();
+        let is_told = verdicts.len() > usize::from(sentence.citations.is_empty()) || self.offered.is_empty();
+        is_told.then(|| verdicts.contains(&true))
     }
 
     /// Whether a citation does something for its sentence.
-    fn is_useful(&self, sentence: &Sentence, n: u32) -> bool {
+    fn is_useful(&self, sentence: &Sentence, n: u32) -> Option<bool> {
         let others: Vec<u32> = sentence.citations.iter().copied().filter(|other| *other != n).collect();
-        self.supports(sentence, &[n])
-            || (self.supports(sentence, &sentence.citations) && !self.supports(sentence, &others))
+        let needed =
+            || Some(self.supports(sentence, &sentence.citations)? && self.supports(sentence, &others)? == false);
+        Some(self.supports(sentence, &[n])? || needed()?)
     }
-}
-
-/// A passage as its reader sees it: the title and the headings say what it is about.
-fn text_of(found: &Found) -> String {
-    format!("{}\n{}\n{}", found.title, found.heading, found.text)
 }
 
 /// Whether the answer is in the language asked for; else in the question's own.
