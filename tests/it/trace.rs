@@ -1,8 +1,10 @@
 //! The way to an answer: shown to who has the key, to nobody else, and true.
 
-use docent_core::retrieve;
+use std::collections::BTreeSet;
+
+use docent_core::retrieve::{self, Weights};
 use docent_core::sse::DONE;
-use docent_core::trace::{Candidate, RefusedBy, Trace};
+use docent_core::trace::{Candidate, Dropped, RefusedBy, Shares, Trace};
 use serde_json::{Value, json};
 
 use crate::bot::{Bot, Reply, Setup};
@@ -32,6 +34,13 @@ fn parts(reply: &Reply) -> Vec<Value> {
         .collect()
 }
 
+/// `WORDS_WEIGHT` when it is not set.
+const WORDS: f64 = 0.33;
+
+fn weights(way: &Trace) -> Weights {
+    Weights { words: way.rules.words_weight, context: way.rules.context_weight }
+}
+
 #[test]
 fn a_trace_shows_what_was_found_and_what_of_it_the_model_was_offered() {
     let bot = with_key().start();
@@ -46,13 +55,19 @@ fn a_trace_shows_what_was_found_and_what_of_it_the_model_was_offered() {
     assert_eq!(way.refused_by, None);
 
     let sources = first["sources"].as_array().unwrap();
-    assert_eq!(way.candidates.len(), sources.len(), "one query finds as many as may be offered");
-    for (candidate, source) in way.candidates.iter().zip(sources) {
-        assert_eq!((json!(candidate.n), json!(candidate.url)), (source["n"].clone(), source["url"].clone()));
-        assert_eq!(candidate.ranks, [candidate.n]);
+    for (n, source) in (1..).zip(sources) {
+        let candidate = way.candidates.iter().find(|candidate| candidate.n == Some(n)).unwrap();
+        assert_eq!((json!(n), json!(candidate.url)), (source["n"].clone(), source["url"].clone()));
         assert!((candidate.score() - source["score"].as_f64().unwrap()).abs() < 1e-4);
     }
-    assert!((way.evidence - way.candidates[0].score()).abs() < 1e-12, "{way:#?}");
+    let first_candidate = &way.candidates[0];
+    assert_eq!(first_candidate.n, Some(1), "the best is offered first");
+    assert!(way.candidates.is_sorted_by(|a, b| a.relevance >= b.relevance));
+    assert!(way.candidates.iter().any(|candidate| candidate.ranks[0] == Some(1)), "the best by meaning");
+    assert!(way.candidates.iter().any(|candidate| candidate.word_ranks[0] == Some(1)), "and the best by words");
+    let best = way.candidates.iter().map(Candidate::score).fold(0.0, f64::max);
+    assert!((way.cosine - best).abs() < 1e-12 && way.coverage > 0.5, "{} {}", way.cosine, way.coverage);
+    assert!((way.cosine.min(way.coverage)..=way.cosine.max(way.coverage)).contains(&way.evidence), "of both");
     assert!(way.candidates.iter().any(|candidate| candidate.text.contains("x-docent-trace-id")), "whole texts");
     let steps = way.steps;
     assert!(steps.embedded_ms <= steps.searched_ms && steps.searched_ms <= steps.first_word_ms, "{steps:?}");
@@ -62,11 +77,12 @@ fn a_trace_shows_what_was_found_and_what_of_it_the_model_was_offered() {
         json!({ "message": "and in the log?", "session": first["session"], "stream": false, "trace": true });
     let way = trace(&ask(&bot, &follow_up, KEY).json());
     assert_eq!(way.queries, ["and in the log?".to_owned(), format!("{QUESTION}\nand in the log?")]);
-    assert!(way.candidates.len() > 6, "all that both queries found: {}", way.candidates.len());
-    assert_eq!(way.candidates.iter().filter_map(|candidate| candidate.n).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert!(way.candidates.len() > 20, "all that both queries found: {}", way.candidates.len());
+    let offered: BTreeSet<u32> = way.candidates.iter().filter_map(|candidate| candidate.n).collect();
+    assert_eq!(offered, (1..=8).collect());
     let mut again = way.candidates.clone();
     again.sort_by(|a, b| a.id.cmp(&b.id));
-    retrieve::fuse(&mut again, &[1.0, 1.0]);
+    retrieve::fuse(&mut again, weights(&way));
     assert_eq!(again, way.candidates, "a trace can be fused again");
 }
 
@@ -79,11 +95,12 @@ fn a_prompt_without_room_for_all_passages_offers_fewer() {
     );
     let answer = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY).json();
     let way = trace(&answer);
-    assert_eq!((way.candidates.len(), answer["sources"].as_array().unwrap().len()), (20, 20));
-    assert_eq!(
-        way.candidates.iter().filter_map(|candidate| candidate.n).collect::<Vec<_>>(),
-        (1..=10).collect::<Vec<_>>()
-    );
+    let sources = u32::try_from(answer["sources"].as_array().unwrap().len()).unwrap();
+    assert!(sources > 10, "{answer:#}");
+    let offered: BTreeSet<u32> = way.candidates.iter().filter_map(|candidate| candidate.n).collect();
+    assert_eq!(offered, (1..=sources.div_ceil(2)).collect(), "of {sources}");
+    let without_room = way.candidates.iter().filter(|candidate| candidate.dropped == Some(Dropped::Room));
+    assert_eq!(without_room.count() as u32, sources / 2);
 }
 
 #[test]
@@ -132,7 +149,7 @@ fn below_the_threshold_the_bot_refuses_without_a_model_and_shows_the_nearest_pag
             (answer["refused"] == true, bot.calls("ai.chat") == 0),
             (refused_by.is_some(), refused_by.is_some())
         );
-        assert_eq!(answer["sources"].as_array().unwrap().len(), 6);
+        assert_eq!(answer["sources"].as_array().unwrap().len(), 8);
         if refused_by.is_some() {
             assert!(answer["answer"].as_str().unwrap().starts_with("I don't know"), "{answer:#}");
             assert_eq!((&answer["model"], &answer["cost_usd"]), (&json!(""), &json!(0.0)));
@@ -144,6 +161,7 @@ fn below_the_threshold_the_bot_refuses_without_a_model_and_shows_the_nearest_pag
 
 #[test]
 fn the_question_before_counts_as_much_as_the_operator_says() {
+    let ids = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.id.clone()).collect::<Vec<_>>();
     let order = |weight: &str| {
         let bot = with_key().var("CONTEXT_WEIGHT", weight).start();
         let first = bot.ask(QUESTION, None);
@@ -152,13 +170,16 @@ fn the_question_before_counts_as_much_as_the_operator_says() {
         trace(&ask(&bot, &body, KEY).json()).candidates
     };
     let mut alone = order("0");
-    let ranks: Vec<_> = alone.iter().filter_map(|candidate| candidate.ranks[0]).collect();
-    assert!(ranks.is_sorted(), "weight 0: the question alone decides: {ranks:?}");
-    let ids = |candidates: &[Candidate]| candidates.iter().map(|candidate| candidate.id.clone()).collect::<Vec<_>>();
+    let mut reversed = alone.clone();
+    for candidate in &mut reversed {
+        candidate.shares[1] = Shares::default();
+    }
+    retrieve::fuse(&mut reversed, Weights { words: WORDS, context: 0.0 });
+    assert_eq!(ids(&reversed), ids(&alone), "weight 0: the question alone decides");
     for (weight, value) in [("1", 1.0), ("10", 10.0)] {
         let weighted = order(weight);
         assert_ne!(ids(&weighted), ids(&alone), "{weight} makes a difference");
-        retrieve::fuse(&mut alone, &[1.0, value]);
+        retrieve::fuse(&mut alone, Weights { words: WORDS, context: value });
         assert_eq!(ids(&alone), ids(&weighted), "what {weight} finds can be computed from the trace of another");
     }
 }
