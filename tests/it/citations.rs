@@ -124,7 +124,7 @@ fn bot() -> Bot {
     let docs = tempfile::tempdir().unwrap();
     std::fs::write(docs.path().join("limits.md"), PAGE).unwrap();
     let bot = Setup { docs: Some(docs.path().to_owned()), ..Setup::default() }.start();
-    let events: String = SAID.iter().map(|said| format!("data: {}\n\n", json!({ "response": said }))).collect();
+    let events = SAID.map(|said| format!("data: {}\n\n", json!({ "response": said }))).concat();
     let answer = json!({
         "status": 200, "content_type": "text/event-stream", "body": format!("{events}data: [DONE]\n\n"),
     });

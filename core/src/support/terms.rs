@@ -253,10 +253,10 @@ impl Reader<'_> {
         // "5 concurrent seconds" is nothing; but "four (4) days" passes a bracket.
         self.flush_number(None);
         let plain = !code && !is_name(text);
-        if !plain {
-            self.exact(&lower);
-        } else {
+        if plain {
             self.reading.pieces.push(hash(&lower));
+        } else {
+            self.exact(&lower);
         }
         for word in lower.split(|c: char| !(c.is_alphanumeric() || matches!(c, '\'' | '’'))) {
             if plain {
@@ -418,7 +418,7 @@ fn is_upper(c: char) -> bool {
 
 /// FNV-1a: short, the same everywhere, and nobody gains by a collision.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ byte as u64).wrapping_mul(FNV_PRIME))
+    text.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
 }
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -426,7 +426,7 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The hashes of a list of words, sorted for search by halves. Made when this is compiled: most words of a
 /// text are looked up, and comparing strings took longer than all the rest.
-#[allow(clippy::indexing_slicing)] // no word of a request: it would not compile
+#[allow(clippy::indexing_slicing, clippy::cast_lossless)] // no word of a request; `From` is not const
 const fn hashes<const N: usize>(words: [&str; N]) -> [u64; N] {
     let mut sorted = [0; N];
     let mut at = 0;
@@ -566,16 +566,14 @@ fn plain(block: &str) -> String {
         match c {
             '`' => code = !code,
             _ if code => out.push(c),
-            '*' => {}
-            '_' if at_edge && !(before == '_' || next == '_') => {}
-            '!' if next == '[' => {}
             '[' if next == '^' => {
                 skip_to = at + rest.find(']').map_or(0, |end| end + 1);
                 out.push('\n');
             }
-            '[' => {}
             ']' if next == '(' => skip_to = at + rest.find(')').map_or(0, |end| end + 1),
-            ']' => {}
+            '_' if !at_edge || before == '_' || next == '_' => out.push(c),
+            '!' if next != '[' => out.push(c),
+            '*' | '_' | '!' | '[' | ']' => {}
             '|' | '<' | '>' | '{' | '}' => out.push('\n'),
             _ => out.push(c),
         }

@@ -209,9 +209,10 @@ impl Judged {
     /// Whether a citation does something for its sentence.
     fn is_useful(&self, sentence: &Sentence, n: u32) -> Option<bool> {
         let others: Vec<u32> = sentence.citations.iter().copied().filter(|other| *other != n).collect();
-        let needed =
-            || Some(self.supports(sentence, &sentence.citations)? && self.supports(sentence, &others)? == false);
-        Some(self.supports(sentence, &[n])? || needed()?)
+        if self.supports(sentence, &[n])? {
+            return Some(true);
+        }
+        Some(self.supports(sentence, &sentence.citations)? && !self.supports(sentence, &others)?)
     }
 }
 
