@@ -101,7 +101,10 @@ pub async fn prepare<P: Ports>(
         filter: ask.filter,
         generation: live.record.generation,
         spec: live.record.spec.clone(),
-        candidates: candidates.iter().map(|found| if ask.trace { found.clone() } else { found.without_text() }).collect(),
+        candidates: candidates
+            .iter()
+            .map(|found| if ask.trace { found.clone() } else { found.without_text() })
+            .collect(),
         evidence,
         rules: Rules {
             top_k: settings.top_k,
@@ -193,7 +196,7 @@ impl Outcome {
     /// # Errors
     /// The answer broke off; the reader gets what there is.
     pub fn into_answer(self, token: String, trace_id: String) -> Result<Answer, Box<Unanswered>> {
-        let trace = self.traced.then(|| *self.trace);
+        let trace = self.traced.then_some(*self.trace);
         match self.error {
             Some(error) => Err(Box::new(Unanswered { error, sources: self.turn.sources, trace })),
             None => Ok(Answer {

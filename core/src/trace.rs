@@ -183,7 +183,13 @@ pub struct Try {
 }
 
 impl Try {
-    pub(crate) fn new(request: &ChatRequest, model: &str, offered: usize, fault: Option<&Fault>, ended_ms: u64) -> Self {
+    pub(crate) fn new(
+        request: &ChatRequest,
+        model: &str,
+        offered: usize,
+        fault: Option<&Fault>,
+        ended_ms: u64,
+    ) -> Self {
         let mut prompt = Sha256::new();
         for message in &request.messages {
             prompt.update([message.role as u8]);

@@ -28,8 +28,7 @@ const BY_MESSAGE: &str = "SELECT record, rating, reasons, comment FROM trace LEF
                           WHERE message_id = ?1 LIMIT 1";
 const LAST: &str = "SELECT record, rating, reasons, comment FROM trace LEFT JOIN feedback USING (message_id) \
                     WHERE id < ?1 ORDER BY id DESC LIMIT CAST(?2 AS INTEGER)";
-const LAST_UNANSWERED: &str =
-    "SELECT record, rating, reasons, comment FROM trace LEFT JOIN feedback USING (message_id) \
+const LAST_UNANSWERED: &str = "SELECT record, rating, reasons, comment FROM trace LEFT JOIN feedback USING (message_id) \
      WHERE id < ?1 AND (refused_by IS NOT NULL OR error IS NOT NULL OR rating = 'down') \
      ORDER BY id DESC LIMIT CAST(?2 AS INTEGER)";
 const OLDEST: &str = "SELECT id FROM trace ORDER BY id LIMIT 1";
@@ -63,9 +62,7 @@ pub enum WhyError {
     )]
     NoId(String),
     /// It is older than everything that is kept.
-    #[error(
-        "the answer {id} is of {asked}, and traces are kept since {since}: TRACE_DAYS says for how long"
-    )]
+    #[error("the answer {id} is of {asked}, and traces are kept since {since}: TRACE_DAYS says for how long")]
     Expired {
         /// Trace id.
         id: String,

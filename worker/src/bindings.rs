@@ -376,7 +376,8 @@ impl Traces for Doors {
     async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault> {
         let database = self.database()?;
         let statement = |sql: &str, value: &str| database.prepare(sql)?.bind(value);
-        let both = [(KEEP_TRACE_SQL, &kept.trace), (EXPIRE_SQL, &kept.oldest)].map(|(sql, value)| statement(sql, value));
+        let both =
+            [(KEEP_TRACE_SQL, &kept.trace), (EXPIRE_SQL, &kept.oldest)].map(|(sql, value)| statement(sql, value));
         let both = both.into_iter().collect::<Result<Array, JsValue>>().map_err(d1_fault)?;
         database.batch(&both).await.map(drop).map_err(d1_fault)
     }

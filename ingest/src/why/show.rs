@@ -19,7 +19,8 @@ fn plain(text: &str) -> String {
 
 /// Control characters, and those that turn or hide what stands beside them.
 fn hides(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn short(text: &str, chars: usize) -> String {
@@ -97,13 +98,21 @@ fn head(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     if trace.generation > 0 {
         writeln!(f, "index      generation {}, spec {}", trace.generation, plain(&trace.spec))?;
         let limit = trace.rules.refuse_below;
-        let limit = if limit > 0.0 { format!("REFUSE_BELOW {limit}") } else { "no threshold: REFUSE_BELOW 0".to_owned() };
+        let limit =
+            if limit > 0.0 { format!("REFUSE_BELOW {limit}") } else { "no threshold: REFUSE_BELOW 0".to_owned() };
         writeln!(f, "evidence   {:.3} ({limit})", trace.evidence)?;
     }
     for (at, call) in trace.tries.iter().enumerate() {
-        let fault = call.fault.as_deref().map_or_else(|| "answered".to_owned(), |fault| format!("failed: {}", plain(fault)));
+        let fault =
+            call.fault.as_deref().map_or_else(|| "answered".to_owned(), |fault| format!("failed: {}", plain(fault)));
         let what = if at == 0 { "model     " } else { "then      " };
-        writeln!(f, "{what} {}, {} passages, prompt {}, {fault}", plain(&call.model), call.offered, plain(&call.prompt))?;
+        writeln!(
+            f,
+            "{what} {}, {} passages, prompt {}, {fault}",
+            plain(&call.model),
+            call.offered,
+            plain(&call.prompt)
+        )?;
     }
     if !trace.model.is_empty() {
         let cost = trace.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.6}"));
@@ -128,7 +137,7 @@ fn candidates(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     let heads: String = if lists == 1 {
         "  rank  cosine".to_owned()
     } else {
-        (1..=lists).map(|list| format!("  rank{list}  cosine{list}")).collect()
+        (1..=lists).map(|list| format!("  rank{list}  cosine{list}")).collect::<Vec<_>>().concat()
     };
     writeln!(f, "\n  n{heads}  found")?;
     for candidate in &trace.candidates {
@@ -136,7 +145,8 @@ fn candidates(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
         write!(f, "{n:>3}")?;
         for list in 0..lists {
             let wide = usize::from(lists > 1);
-            let rank = candidate.ranks.get(list).copied().flatten().map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+            let rank =
+                candidate.ranks.get(list).copied().flatten().map_or_else(|| "-".to_owned(), |rank| rank.to_string());
             let score = candidate.scores.get(list).copied().flatten();
             let score = score.map_or_else(|| "-".to_owned(), |score| format!("{score:.3}"));
             write!(f, "  {rank:>rank_width$}  {score:>score_width$}", rank_width = 4 + wide, score_width = 6 + wide)?;
