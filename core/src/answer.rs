@@ -206,7 +206,7 @@ impl Outcome {
     /// # Errors
     /// The answer broke off; the reader gets what there is.
     pub fn into_answer(self, token: String, trace_id: String) -> Result<Answer, Box<Unanswered>> {
-        let trace = self.traced.then(|| *self.trace);
+        let trace = self.traced.then_some(*self.trace);
         match self.error {
             Some(error) => Err(Box::new(Unanswered { error, sources: self.turn.sources, trace })),
             None => Ok(Answer {
@@ -322,7 +322,10 @@ async fn search<P: Ports>(
     let words = words.ok();
     let is_found = |lists: &Vec<Vec<Hit>>| lists.iter().any(|list| !list.is_empty());
     let nearest = match (with_text, by_id) {
-        (Err(error), Err(_)) if !words.as_ref().is_some_and(is_found) => return Err(error),
+        // A binding that is missing is the operator's mistake, and would never be noticed.
+        (Err(error), Err(_)) if error.code == Code::NotReady || !words.as_ref().is_some_and(is_found) => {
+            return Err(error);
+        }
         (Err(_), Err(_)) => None,
         (with_text, by_id) => Some((with_text.unwrap_or_default(), by_id.unwrap_or_default())),
     };

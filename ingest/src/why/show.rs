@@ -137,7 +137,7 @@ fn candidates(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     let heads: String = if lists == 1 {
         "  rank  cosine".to_owned()
     } else {
-        (1..=lists).map(|list| format!("  rank{list}  cosine{list}")).collect()
+        (1..=lists).map(|list| format!("  rank{list}  cosine{list}")).collect::<Vec<_>>().concat()
     };
     writeln!(f, "\n  n{heads}  found")?;
     for candidate in &trace.candidates {
