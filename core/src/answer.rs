@@ -91,7 +91,7 @@ pub async fn prepare<P: Ports>(
     let (live, (history, memory, recalled_ms, queries, vectors)) =
         try_join(pin!(generation::live(ports, &trace_id)), pin!(understood)).await?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
-    let found = search(ports, &live, &queries, &vectors, &ask.filter, &trace_id).await?;
+    let found = search(ports, settings, &live, &queries, &vectors, &ask.filter, &trace_id).await?;
     let searched_ms = ports.now_ms().saturating_sub(asked_at);
     let weights = retrieve::weights(&found, settings.words_weight, settings.context_weight);
     let mut candidates = retrieve::gather(found, ask.page.as_deref());
@@ -285,6 +285,7 @@ async fn embed<P: Ports>(
 /// of the two is enough to answer from; without D1 there is only the first.
 async fn search<P: Ports>(
     ports: &P,
+    settings: &Settings,
     live: &Live,
     queries: &[String],
     vectors: &[<P as Embed>::Vector],
@@ -305,21 +306,27 @@ async fn search<P: Ports>(
         texts: retrieve::BY_WORDS_WITH_TEXT,
     };
     let nearest = async |options: &QueryOptions| {
-        let find = async |_: Route<'_>| within(ports, "Vectorize", ports.search(vectors, options)).await;
-        persist(ports, Route::Direct, trace_id, "search", find).await
+        let find = async |_: Route<'_>| ports.search(vectors, options).await;
+        let found = pin!(persist(ports, Route::Direct, trace_id, "search", find));
+        within(ports, "Vectorize", found).await.unwrap_or_else(|late| {
+            log(ports, trace_id, "search", &late);
+            Err(policy::tell(&late, ports.now_ms()))
+        })
     };
-    let (with_text, by_id, words) = join3(
-        pin!(nearest(&with_text)),
-        pin!(nearest(&by_id)),
-        pin!(within(ports, "D1", ports.lookup(&looked_up, &lookup))),
-    )
-    .await;
+    let words = async {
+        if settings.words_weight == 0.0 {
+            return Ok(None);
+        }
+        let found = pin!(ports.lookup(&looked_up, &lookup));
+        within(ports, "D1", found).await.unwrap_or_else(Err).map(Some)
+    };
+    let (with_text, by_id, words) = join3(pin!(nearest(&with_text)), pin!(nearest(&by_id)), pin!(words)).await;
     if let Err(fault) = &words
         && !matches!(fault, Fault::NoBinding(_))
     {
         log(ports, trace_id, "look words up", fault);
     }
-    let words = words.ok();
+    let words = words.ok().flatten();
     let is_found = |lists: &Vec<Vec<Hit>>| lists.iter().any(|list| !list.is_empty());
     let nearest = match (with_text, by_id) {
         // A binding that is missing is the operator's mistake, and would never be noticed.
@@ -332,14 +339,14 @@ async fn search<P: Ports>(
     Ok(retrieve::found(queries.len(), nearest, words, &live.retired))
 }
 
-/// The result, if it comes in time: a search that hangs must not keep the other's results waiting.
+/// What a call gives, if that comes in time: a search that hangs must not keep the other waiting.
 async fn within<T>(
     ports: &impl Host,
     service: &'static str,
-    call: impl Future<Output = Result<T, Fault>>,
+    call: impl Future<Output = T> + Unpin,
 ) -> Result<T, Fault> {
-    match select(pin!(call), pin!(ports.sleep(SEARCH_MS))).await {
-        Either::Left((result, _)) => result,
+    match select(call, pin!(ports.sleep(SEARCH_MS))).await {
+        Either::Left((result, _)) => Ok(result),
         Either::Right(((), _)) => Err(Fault::TimedOut { service, ms: SEARCH_MS }),
     }
 }

@@ -22,6 +22,8 @@ const MAX_TERMS: usize = 32;
 /// name of `chunk_identifiers` counts 1. From two sets of documentation and one of abstracts; between
 /// (2, 1.5, 1) and (5, 8, 1) it changes little.
 const RANK: &str = "bm25(5.0, 3.0, 1.0)";
+/// The same for somebody who types, and wants the very word more than a page that is called so.
+const RANK_TYPED: &str = "bm25(2.0, 1.5, 1.0)";
 
 /// Best rows of each table that are added up. A chunk beyond the best of one table keeps its score in
 /// the other, so what is lost is the order of chunks that are far down in both.
@@ -123,7 +125,8 @@ pub const END_OF_MARK: char = '\u{FDD1}';
 /// every value more is a call more into JavaScript.
 pub fn parameter(queries: &Queries, options: &Lookup) -> String {
     let Lookup { generation, filter, limit, texts } = options;
-    asked(queries, filter, *limit, [("generation", (*generation).into()), ("texts", (*texts).into())])
+    let more = [("generation", (*generation).into()), ("texts", (*texts).into()), ("rank", RANK.into())];
+    asked(queries, filter, *limit, more)
 }
 
 /// The parameter of [`SEARCH_SQL`].
@@ -134,6 +137,7 @@ pub fn search_parameter(search: &Search) -> String {
         ("begun", or_nothing(&typed.begun).into()),
         ("wider", or_nothing(wider).into()),
         ("page", page.as_deref().into()),
+        ("rank", RANK_TYPED.into()),
     ];
     asked(&typed.queries, filter, *limit, more)
 }
@@ -143,7 +147,7 @@ fn asked<const N: usize>(queries: &Queries, filter: &Filter, limit: usize, more:
     let mut asked = json!({
         "words": or_nothing(&queries.words), "identifiers": or_nothing(&queries.identifiers),
         "lang": lang, "version": version, "product": product,
-        "rank": RANK, "limit": limit, "depth": limit.max(DEPTH),
+        "limit": limit, "depth": limit.max(DEPTH),
     });
     if let Some(fields) = asked.as_object_mut() {
         fields.extend(more.map(|(name, value)| (name.to_owned(), value)));

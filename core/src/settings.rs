@@ -33,7 +33,7 @@ settings! {
     FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas. A request may name any of the models here.";
     GATEWAY_ID = "", "AI Gateway that calls go through; none when empty.";
     TOP_K = "8", "Passages that are searched for and put into the prompt, 1 to 20.";
-    WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; without D1 there is only the latter.";
+    WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; at 0, and without D1, words are not looked up.";
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
     REFUSE_BELOW = "0", "Evidence, by meaning and by words, that the documentation speaks of a question; below it the bot refuses without asking a model, 0 to 1; 0 for never. It depends on the documentation: docent-eval calibrate fits it.";
     MAX_TOKENS = "768", "Longest answer, tokens.";

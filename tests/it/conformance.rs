@@ -163,13 +163,18 @@ fn words_find_what_the_live_generation_holds_best_first_and_what_fails_is_told()
         let queries: Vec<_> = questions.iter().map(|question| full_text::queries(question)).collect();
         pollster::block_on(ports.lookup(&queries, options))
     };
-    let everything = Lookup { generation: 1, limit: 20, ..Lookup::default() };
+    let everything = Lookup { generation: 1, limit: 20, texts: 20, ..Lookup::default() };
     let found = lookup(&ports, &["FIRST_BYTE_MS", QUESTION, " ?! "], &everything).unwrap();
     let [names, words, nothing] = <[Vec<Hit>; 3]>::try_from(found).unwrap();
     assert!(names[0].text.contains("FIRST_BYTE_MS") && words[0].text.contains("x-docent-trace-id"), "{words:#?}");
     assert!(words.len() == 20 && words.is_sorted_by(|a, b| a.score >= b.score) && nothing.is_empty());
     let few = lookup(&ports, &[QUESTION], &Lookup { limit: 3, ..everything.clone() }).unwrap();
     assert_eq!(few, [&words[..3]]);
+    let bare = lookup(&ports, &[QUESTION], &Lookup { texts: 1, ..everything.clone() }).unwrap().remove(0);
+    assert_eq!((bare.len(), &bare[0]), (20, &words[0]), "texts come with the best alone");
+    assert!(
+        bare.iter().skip(1).zip(words.iter().skip(1)).all(|(bare, whole)| bare.id == whole.id && bare.text.is_empty())
+    );
 
     for (what, options) in [
         ("an earlier generation", Lookup { generation: 0, ..everything.clone() }),

@@ -118,7 +118,8 @@ fn the_changelog_has_this_version() {
 
 #[test]
 fn links_between_our_own_pages_lead_somewhere() {
-    for path in files(".md") {
+    // Fixtures are pages of others.
+    for path in files(".md").into_iter().filter(|path| !path.starts_with(root().join("tests/fixtures"))) {
         let text = read(&path);
         for event in pulldown_cmark::Parser::new(&text) {
             let pulldown_cmark::Event::Start(pulldown_cmark::Tag::Link { dest_url, .. }) = event else { continue };

@@ -33,13 +33,6 @@ fn a_failure_before_the_first_word_has_its_status_and_code() {
         ("embedding answers HTML", html, 502, "upstream"),
         ("embedding says nothing", silent, 502, "upstream"),
         ("embedding model removed", fault("ai", "embed", 410, &envelope(5028)), 502, "upstream"),
-        ("Vectorize fails", fault("vectorize", "query", 500, PRIVATE), 502, "upstream"),
-        (
-            "Vectorize is asked too much",
-            fault("vectorize", "query", 429, &format!("{{\"code\":40041,\"error\":\"{PRIVATE}\"}}")),
-            502,
-            "upstream",
-        ),
         ("the model has no capacity", fault("ai", "chat", 429, &envelope(3040)), 503, "over_capacity"),
         ("the model is over the day's allocation", fault("ai", "chat", 429, &envelope(3036)), 429, "budget_exhausted"),
         ("the model was removed", fault("ai", "chat", 410, &envelope(5028)), 502, "upstream"),
@@ -65,6 +58,55 @@ fn a_failure_before_the_first_word_has_its_status_and_code() {
     }
     bot.script(&json!([]));
     assert_eq!(bot.ask(QUESTION, None)["refused"], false, "and afterwards all is well");
+}
+
+#[test]
+fn with_one_of_two_searches_down_slow_or_lying_the_other_answers_and_the_trace_says_so() {
+    let key = "the key of those who may see traces";
+    let bot = Setup::default().var("TRACE_KEY", key).start();
+    let hang =
+        |service: &str, operation: &str| json!({ "service": service, "operation": operation, "delay_ms": 60_000 });
+    let lie = r#"[{"success":true,"results":[{"id":7}],"meta":{}}]"#;
+    let cases = [
+        ("Vectorize fails", fault("vectorize", "query", 500, PRIVATE), 1.0),
+        ("Vectorize hangs", hang("vectorize", "query"), 1.0),
+        ("Vectorize lies", fault("vectorize", "query", 200, "[]"), 1.0),
+        ("D1 fails", fault("d1", "batch", 500, PRIVATE), 0.0),
+        ("D1 hangs", hang("d1", "batch"), 0.0),
+        ("D1 lies", fault("d1", "batch", 200, lie), 0.33),
+        ("all is well", json!({ "service": "kv", "operation": "bulk_get", "times": 0 }), 0.33),
+    ];
+    for (name, script, words) in cases {
+        bot.script(&json!([script]));
+        let body = json!({ "message": QUESTION, "stream": false, "trace": true }).to_string();
+        let headers = [("authorization", &*format!("Bearer {key}"))];
+        let reply = bot.request("POST", "/v1/chat", &headers, Some(&body));
+        assert_eq!(reply.status, 200, "{name}: {}", reply.body);
+        let answer = reply.json();
+        assert_eq!(answer["refused"], false, "{name}: {answer:#}");
+        assert!(answer["sources"].to_string().contains("http-api#errors"), "{name}: {answer:#}");
+        assert_eq!(answer["trace"]["rules"]["words_weight"], words, "{name}");
+        assert!(!reply.body.contains(PRIVATE), "{name}");
+    }
+    bot.script(&json!([fault("vectorize", "query", 500, PRIVATE), fault("d1", "batch", 500, PRIVATE)]));
+    let neither = bot.post(&json!({ "message": QUESTION, "stream": false }));
+    assert_eq!((neither.status, neither.error().as_str()), (502, "upstream"), "{}", neither.body);
+    bot.script(&json!([fault("vectorize", "query", 500, PRIVATE)]));
+    let nothing = bot.post(&json!({ "message": "Xyzzy plugh?", "stream": false }));
+    assert_eq!(nothing.status, 502, "words that nothing has are no reason to say that nobody knows: {}", nothing.body);
+}
+
+#[test]
+fn without_d1_a_vectorize_that_fails_is_told() {
+    let bot = Setup { change: |config| config.content = None, ..Setup::default() }.start();
+    for (name, body) in
+        [("fails", PRIVATE.to_owned()), ("is asked too much", format!("{{\"code\":40041,\"error\":\"{PRIVATE}\"}}"))]
+    {
+        bot.script(&json!([fault("vectorize", "query", 500, &body)]));
+        let reply = bot.post(&json!({ "message": QUESTION, "stream": false }));
+        assert_eq!((reply.status, reply.error().as_str()), (502, "upstream"), "Vectorize {name}: {}", reply.body);
+        assert!(!reply.body.contains(PRIVATE), "{name}: {}", reply.body);
+    }
 }
 
 #[test]

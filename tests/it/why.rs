@@ -77,10 +77,10 @@ fn an_answer_is_explained_by_its_id_long_after() {
     for part in [
         format!("question   {QUESTION}\n"),
         format!("outcome    answered, citing [{cited}]"),
-        ", 6 passages, prompt ".to_owned(),
+        ", 8 passages, prompt ".to_owned(),
         "REFUSE_BELOW 0)".to_owned(),
         "first word".to_owned(),
-        format!("<{}>  (cited)", shown.candidates[cited as usize - 1].url),
+        format!("<{}>  (cited)", shown.candidates.iter().find(|candidate| candidate.n == Some(cited)).unwrap().url),
     ] {
         assert!(text.contains(&part), "{part} in\n{text}");
     }
@@ -112,7 +112,7 @@ fn what_visitors_asked_and_did_not_get_is_listed() {
         "session": rated["session"], "message_id": rated["message_id"], "rating": "down", "comment": "Too short.",
     });
     assert_eq!(bot.request("POST", "/v1/feedback", &[], Some(&rating.to_string())).status, 204);
-    bot.script(&json!([fault("vectorize", "query", 400, 40_006)]));
+    bot.script(&json!([fault("ai", "embed", 400, 5_006)]));
     let failed = bot.post(&json!({ "message": "What fails?", "stream": false }));
     assert_eq!(failed.status, 502);
     let mut broken = fault("ai", "chat", 410, 5_028);
@@ -176,7 +176,8 @@ fn a_trace_holds_nothing_of_who_asked() {
 
 #[test]
 fn no_answer_waits_for_its_trace_or_fails_with_it() {
-    let bot = Bot::start();
+    // Without words, traces are all that D1 is asked for in batches.
+    let bot = Setup::default().var("WORDS_WEIGHT", "0").start();
     bot.ask(QUESTION, None);
     let slow = json!([{ "service": "d1", "operation": "batch", "delay_ms": 4_000 }]);
     bot.script(&slow);
@@ -195,7 +196,7 @@ fn no_answer_waits_for_its_trace_or_fails_with_it() {
             bot.script(&json!([]));
         }
         let answer = bot.ask(QUESTION, None);
-        assert_eq!((&answer["refused"], answer["sources"].as_array().unwrap().len()), (&json!(false), 6));
+        assert_eq!((&answer["refused"], answer["sources"].as_array().unwrap().len()), (&json!(false), 8));
         let about = |line: &String| line.contains("keep trace") && line.contains(id_of(&answer));
         let line = eventually("the log line", || bot.workerd.logs().iter().find(|line| about(line)).cloned());
         assert!(line.contains("migrations apply CONTENT") != sql.is_empty(), "{line}");
@@ -240,7 +241,8 @@ fn a_trace_goes_when_its_days_are_over_and_twice_is_once() {
 
 #[test]
 fn nothing_is_kept_without_days_or_without_a_database() {
-    let none = Setup::default().var("TRACE_DAYS", "0").start();
+    // Without words, traces are all that D1 would be asked for in batches.
+    let none = Setup::default().var("TRACE_DAYS", "0").var("WORDS_WEIGHT", "0").start();
     let without = Setup { change: |config| config.content = None, ..Setup::default() }.start();
     for bot in [none, without] {
         let before = bot.calls("d1.batch");
