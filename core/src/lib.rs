@@ -50,6 +50,8 @@ pub mod api;
 pub mod citations;
 pub mod draft;
 pub mod feedback;
+pub mod injection;
+mod leak;
 pub mod policy;
 pub mod ports;
 pub mod prompt;
