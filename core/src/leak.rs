@@ -13,7 +13,7 @@ use crate::injection::fold;
 use crate::prompt::SECRETS;
 
 /// Letters and digits in a row, about seven words, that only a copy has in common with the prompt.
-/// The longest run that 1,925 pages of public product documentation and our own have is 27.
+/// The longest such run in 1,925 pages of public product documentation is 20.
 const RUN: usize = 40;
 
 /// The answer repeats the prompt.
@@ -276,14 +276,5 @@ mod tests {
                 .max();
             prop_assert_eq!(Some(longest), by_hand);
         }
-    }
-
-    #[test]
-    fn measure() {
-        let mut best = (0, String::new());
-        let mut dirs = vec![std::path::PathBuf::from("/tmp/inj")];
-        while let Some(d) = dirs.pop() { for e in std::fs::read_dir(d).unwrap() { let p = e.unwrap().path();
-            if p.is_dir() { dirs.push(p) } else if let Ok(t) = std::fs::read_to_string(&p) { let l = longest_run(&t); if l >= 22 { println!("{l} {}", p.display()); } if l > best.0 { best = (l, p.display().to_string()) } } } }
-        println!("{best:?}");
     }
 }

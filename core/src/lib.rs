@@ -52,6 +52,7 @@ pub mod draft;
 pub mod feedback;
 pub mod injection;
 mod leak;
+mod links;
 pub mod policy;
 pub mod ports;
 pub mod prompt;
