@@ -324,7 +324,7 @@ async fn write<P: Ports>(
     let mut shrunk = false;
     loop {
         let (request, used) = request(settings, prepared, model, shrunk);
-        draft.begin(model, used);
+        draft.begin(model, prepared.sources.get(..used).unwrap_or_default());
         let fault = match ports.generate(model, &request, route).await {
             Ok(answer) => match draft.relay(answer, reader).await {
                 Ok(()) => return Ok(()),
