@@ -312,37 +312,37 @@ const PATTERNS: &[&str] = &[
     "지시*|명령*|지침* _2 무시*|잊*",
 ];
 
-/// Each first word of a pattern, folded, with what follows it; whole words in order, so that they
-/// can be looked up, and what is only a part of a word.
-static OPENINGS: LazyLock<(Vec<Opening>, Vec<Opening>)> = LazyLock::new(|| {
-    let openings = PATTERNS.iter().flat_map(|pattern| {
+/// Each first word of a pattern, with what follows it: whether it is only a part of a word, the word
+/// (folded, if it is a whole one), and the rest of the pattern.
+static OPENINGS: LazyLock<Vec<(bool, String, &'static str)>> = LazyLock::new(|| {
+    let mut openings = Vec::new();
+    for pattern in PATTERNS {
         let (first, rest) = pattern.split_once(' ').unwrap_or((pattern, ""));
-        first.split('|').map(move |first| (first.chars().map(fold).collect::<String>(), rest))
-    });
-    let (mut whole, parts): (Vec<_>, Vec<_>) = openings.partition(|(first, _)| !first.contains(['*', '+']));
-    whole.sort_unstable();
-    (whole, parts)
+        for first in first.split('|') {
+            let is_part = first.contains(['*', '+']);
+            openings.push((is_part, if is_part { first.to_owned() } else { first.chars().map(fold).collect() }, rest));
+        }
+    }
+    openings
 });
-
-type Opening = (String, &'static str);
 
 /// Where such sentences stand: ranges of bytes in order, none within another. A sentence goes on to
 /// the end of its line at most.
 fn instructions(text: &str) -> Vec<(usize, usize)> {
     let words = words(text);
-    let (whole, parts) = &*OPENINGS;
     let mut found: Vec<(usize, usize)> = Vec::new();
     let mut rest = words.as_slice();
     while let [first, after @ ..] = rest {
         rest = after;
-        let at = whole.partition_point(|(opening, _)| *opening < first.folded);
-        let same = whole.iter().skip(at).take_while(|(opening, _)| *opening == first.folded);
-        let alike = parts.iter().filter(|(opening, _)| is_one_of(opening, &first.folded));
-        let ends = same.chain(alike).filter_map(|(_, pattern)| match *pattern {
-            "" => Some(first.to),
-            pattern => pattern_end(pattern.split(' '), after, first.to),
-        });
-        let Some(end) = ends.max() else { continue };
+        let mut end = 0;
+        for (is_part, opening, pattern) in &*OPENINGS {
+            if if *is_part { is_one_of(opening, &first.folded) } else { *opening == first.folded } {
+                end = pattern_end(pattern, after, first.to).unwrap_or(0).max(end);
+            }
+        }
+        if end == 0 {
+            continue;
+        }
         let (from, to) = sentence(text, first.from, end);
         match found.last_mut() {
             Some(last) if from < last.1 => last.1 = last.1.max(to),
@@ -396,14 +396,17 @@ fn words(text: &str) -> Vec<Word> {
 }
 
 /// Where the words end that the rest of a pattern matches; `end` is where those before it do.
-fn pattern_end<'p>(mut pattern: impl Iterator<Item = &'p str> + Clone, words: &[Word], end: usize) -> Option<usize> {
-    let Some(element) = pattern.next() else { return Some(end) };
+fn pattern_end(pattern: &str, words: &[Word], end: usize) -> Option<usize> {
+    if pattern.is_empty() {
+        return Some(end);
+    }
+    let (element, pattern) = pattern.split_once(' ').unwrap_or((pattern, ""));
     let (word, after) = words.split_first().filter(|(word, _)| !word.first).unzip();
     let after = after.unwrap_or_default();
     if let Some(gap) = element.strip_prefix('_') {
         let mut rest = words;
         for _ in 0..=gap.parse().unwrap_or(0) {
-            if let Some(end) = pattern_end(pattern.clone(), rest, end) {
+            if let Some(end) = pattern_end(pattern, rest, end) {
                 return Some(end);
             }
             rest = rest.split_first().filter(|(word, _)| !word.first)?.1;
@@ -413,7 +416,7 @@ fn pattern_end<'p>(mut pattern: impl Iterator<Item = &'p str> + Clone, words: &[
     let (alternatives, optional) = element.strip_suffix('?').map_or((element, false), |element| (element, true));
     let taken = word
         .filter(|word| is_one_of(alternatives, &word.folded))
-        .and_then(|word| pattern_end(pattern.clone(), after, word.to));
+        .and_then(|word| pattern_end(pattern, after, word.to));
     if taken.is_none() && optional { pattern_end(pattern, words, end) } else { taken }
 }
 

@@ -11,8 +11,9 @@
 //!
 //! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
 //! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]) what is live
-//! ([`generation`]), composes the prompt ([`prompt`]), and passes on what the model streams ([`draft`], [`sse`]) without citations that lead
-//! nowhere ([`citations`]). What it needs of the world stands in [`ports`], what to do when that fails in
+//! ([`generation`]), composes the prompt ([`prompt`]) of texts that cannot break out of it ([`injection`]), and passes on what the
+//! model streams ([`draft`], [`sse`]) without citations that lead nowhere ([`citations`]), links that lead elsewhere
+//! (`links`) and the prompt itself (`leak`). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
 //!
 //! What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its

@@ -289,6 +289,7 @@ impl LinkFilter {
         }
     }
 
+    #[inline(never)]
     fn say(&mut self, text: &str, taken: usize) -> Taken {
         self.word.push_str(text);
         Some(taken)
@@ -473,11 +474,13 @@ impl LinkFilter {
         }
     }
 
+    #[inline(never)]
     fn show(&mut self, text: &[char], out: &mut String) {
         self.last = text.last().copied().unwrap_or(self.last);
         out.extend(text);
     }
 
+    #[inline(never)]
     fn put(&mut self, text: &str, out: &mut String) {
         self.last = text.chars().next_back().unwrap_or(self.last);
         out.push_str(text);
