@@ -410,7 +410,7 @@ async fn write<P: Ports>(
     let mut shrunk = false;
     loop {
         let (request, used) = request(settings, prepared, model, shrunk);
-        draft.begin(model, used);
+        draft.begin(model, prepared.sources.get(..used).unwrap_or_default());
         let result = match ports.generate(model, &request, route).await {
             Ok(answer) => draft.relay(answer, reader).await,
             Err(fault) => Err(fault),

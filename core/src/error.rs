@@ -56,6 +56,8 @@ codes! {
     Internal = "internal", 500;
     /// A service that docent needs failed or answered nonsense.
     Upstream = "upstream", 502;
+    /// The model repeated docent's instructions; its answer was cut off there.
+    Withheld = "withheld", 502;
     /// docent is not configured, has no index, has one made by another embedding spec, or cannot
     /// read which generation of it is live.
     NotReady = "not_ready", 503;

@@ -11,7 +11,8 @@
 //!
 //! **Question → answer** (run by the Worker): [`answer`] is the flow. It reads a question
 //! ([`api`]), opens the conversation ([`session`]), searches ([`retrieve`]) what is live
-//! ([`generation`]), composes the prompt ([`prompt`]), and passes on what the model streams ([`draft`], [`sse`]) without citations that lead
+//! ([`generation`]), composes the prompt ([`prompt`]) of texts that cannot break out of it ([`injection`]), and passes on what the
+//! model streams ([`draft`], [`sse`]) without links that lead elsewhere (`links`), the prompt itself (`leak`) and citations that lead
 //! nowhere, each sentence ([`sentences`]) checked against what it cites ([`citations`], [`support`]) and linked to its words
 //! ([`text_fragment`]). What it needs of the world stands in [`ports`], what to do when that fails in
 //! [`policy`].
@@ -53,6 +54,9 @@ pub mod api;
 pub mod citations;
 pub mod draft;
 pub mod feedback;
+pub mod injection;
+mod leak;
+mod links;
 pub mod policy;
 pub mod ports;
 pub mod prompt;

@@ -26,7 +26,8 @@ pub enum Remedy {
     NextModel,
     /// A shorter prompt, once.
     Shrink,
-    /// A guardrail blocked prompt or answer: refuse, as for a question that is not answered.
+    /// A guardrail of the gateway or of our own blocked prompt or answer: refuse, as for a question
+    /// that is not answered.
     Refuse,
     /// Nothing that we could do.
     None,
@@ -50,6 +51,7 @@ pub fn remedy(fault: &Fault) -> Remedy {
         Fault::Vectorize { code: Some(40041) | None, .. } | Fault::TimedOut { .. } | Fault::Unreadable { .. } => {
             Remedy::Retry
         }
+        Fault::Withheld => Remedy::Refuse,
         Fault::Vectorize { .. } | Fault::Kv(_) | Fault::D1(_) | Fault::NoBinding(_) => Remedy::None,
     }
 }
@@ -82,6 +84,10 @@ pub fn tell(fault: &Fault, now_ms: u64) -> ApiError {
         Fault::D1(_) => ApiError::new(Code::Upstream, "the database could not be reached; try again"),
         Fault::TimedOut { .. } => ApiError::new(Code::Upstream, "the answer took too long; try again"),
         Fault::Unreadable { .. } => ApiError::new(Code::Upstream, "a service sent an unreadable answer; try again"),
+        Fault::Withheld => ApiError::new(
+            Code::Withheld,
+            "the answer strayed from the documentation and was cut off; ask in other words",
+        ),
         Fault::NoBinding(name) => ApiError::new(Code::NotReady, format!("this bot lacks its binding {name}")),
     }
 }

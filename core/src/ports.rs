@@ -177,6 +177,9 @@ pub enum Fault {
         /// What was expected and what came.
         message: String,
     },
+    /// The model repeated the prompt, which is not for readers.
+    #[error("the model's answer repeats docent's instructions; it was cut off there")]
+    Withheld,
     /// The Worker has no such binding, or it is of another kind.
     #[error("the Worker has no binding {0}")]
     NoBinding(&'static str),

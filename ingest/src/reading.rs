@@ -12,15 +12,19 @@ use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use docent_core::chunk::{self, Chunk};
 use docent_core::document::Document;
 use docent_core::embedding::{FINGERPRINT, SPEC};
+use docent_core::injection;
 use docent_core::vectorize::Metadata;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::navigation::Repeated;
-use crate::report::Failure;
+use crate::report::{Failure, Suspect};
 use crate::run::Progress;
 use crate::source::{self, Keeps, Outcome, Source};
 use crate::state::{ChunkId, ChunkRef, Page, State, TextHash};
+
+/// Suspects among which the same one is looked for: those of one heading stand together.
+const SAME_HEADING: usize = 50;
 
 /// What was read.
 pub(crate) struct Reading {
@@ -34,6 +38,8 @@ pub(crate) struct Reading {
     pub(crate) failed: Vec<Failure>,
     /// Pages without text.
     pub(crate) empty: Vec<String>,
+    /// What in pages that are new or have changed seems to be meant for the model.
+    pub(crate) suspects: Vec<Suspect>,
     /// Lines that stand on many pages.
     pub(crate) repeated: Repeated,
 }
@@ -60,6 +66,7 @@ impl Reading {
                 skipped: Vec::new(),
                 failed: Vec::new(),
                 empty: Vec::new(),
+                suspects: Vec::new(),
                 repeated: Repeated::default(),
             },
         };
@@ -139,11 +146,13 @@ impl Reader<'_> {
         for chunk in chunk::chunks(&document, &SPEC) {
             let Some(known) = ChunkRef::of(&chunk) else { continue };
             chunks.push(known);
+            self.suspect(&chunk.metadata);
             if self.known.insert(known.id) {
                 self.reading.new.push(&chunk, known.text)?;
             }
         }
         let Document { path, url, title, .. } = document;
+        self.reading.suspects.extend(suspects(&path, "", &title));
         if chunks.is_empty() {
             self.reading.empty.push(path);
         } else {
@@ -151,6 +160,27 @@ impl Reader<'_> {
         }
         Ok(())
     }
+
+    /// Looks at what a prompt would hold of a chunk.
+    fn suspect(&mut self, metadata: &Metadata) {
+        let Metadata { path, heading, text, .. } = metadata;
+        for suspect in suspects(path, heading, heading).chain(suspects(path, heading, text)) {
+            // A heading stands over many chunks.
+            if !self.reading.suspects.iter().rev().take(SAME_HEADING).any(|known| *known == suspect) {
+                self.reading.suspects.push(suspect);
+            }
+        }
+    }
+}
+
+fn suspects(path: &str, heading: &str, text: &str) -> impl Iterator<Item = Suspect> + use<> {
+    let (path, heading) = (path.to_owned(), heading.to_owned());
+    injection::suspicions(text).into_iter().map(move |(kind, phrase)| Suspect {
+        path: path.clone(),
+        heading: heading.clone(),
+        kind,
+        phrase,
+    })
 }
 
 impl Keeps {

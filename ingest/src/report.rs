@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use docent_core::injection::Suspicion;
 use serde::Serialize;
 
 use crate::guard::Concern;
@@ -20,6 +21,28 @@ impl Failure {
     /// From anything that says it.
     pub fn new(path: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Self { path: path.to_string(), reason: reason.to_string() }
+    }
+}
+
+/// Something in a page that looks as if it were meant for the model and not for readers. The page is
+/// ingested all the same: documentation may speak of such things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Suspect {
+    /// Path of the page.
+    pub path: String,
+    /// Heading trail of the section; may be empty.
+    pub heading: String,
+    /// What it looks like.
+    pub kind: Suspicion,
+    /// The words themselves, on one line; of characters that no reader sees, their code points.
+    pub phrase: String,
+}
+
+impl fmt::Display for Suspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, heading, kind, phrase } = self;
+        let trail = if heading.is_empty() { String::new() } else { format!(", {heading}") };
+        write!(f, "{path}{trail}: {}: {phrase:?}", kind.as_str())
     }
 }
 
@@ -56,6 +79,8 @@ pub struct Report {
     pub failed: Vec<Failure>,
     /// Pages without text.
     pub empty: Vec<String>,
+    /// What in new and changed pages looks as if it were meant for the model.
+    pub suspects: Vec<Suspect>,
     /// Guards that would refuse it; only in a plan.
     pub concerns: Vec<Concern>,
     /// Wall time.
@@ -84,6 +109,7 @@ impl fmt::Display for Report {
         }
         named(f, "skipped", self.skipped.iter().map(|Failure { path, reason }| format!("{path}: {reason}")))?;
         named(f, "empty  ", self.empty.iter().map(|path| format!("{path}: no text")))?;
+        named(f, "suspect", self.suspects.iter().map(ToString::to_string))?;
         let Self { index, generation, documents, chunks, embedded, copied, .. } = self;
         if !self.changed {
             return write!(

@@ -194,6 +194,7 @@ fn report(settings: &Settings, state: &State, reading: &Reading, plan: Plan, pub
         skipped: reading.skipped.clone(),
         failed: reading.failed.clone(),
         empty: reading.empty.clone(),
+        suspects: reading.suspects.clone(),
         ..Report::default()
     }
 }

@@ -16,6 +16,7 @@ mod search; // what is found while somebody types
 
 mod bad_input; // what a visitor can send
 mod feedback; // what a visitor thinks of an answer
+mod injection; // what pages and visitors say to the model
 mod setup; // what an operator can leave out or get wrong
 mod trace; // the way to an answer, for those who have the key
 mod trouble; // what services can do
