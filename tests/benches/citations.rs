@@ -83,7 +83,8 @@ fn labelled() -> (Rc<[Passage]>, String) {
         let [title, url] = [title, "https://docs.example/page#part"].map(str::to_owned);
         passages.push(Passage { n, title, heading: String::new(), url, text: text.to_owned(), score: 0.5 });
         for line in sentences.lines().take(2) {
-            answer += &format!("{} [{n}].\n", line.split_once("] ").unwrap().1.trim_end_matches('.'));
+            let sentence = line.split_once("] ").unwrap().1.trim_end_matches('.');
+            answer.extend([sentence, " [", &n.to_string(), "].\n"]);
         }
     }
     (passages.into(), answer)
