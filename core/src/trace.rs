@@ -240,7 +240,8 @@ impl Try {
         let mut prompt = Sha256::new();
         for message in &request.messages {
             prompt.update([message.role as u8]);
-            prompt.update(message.content.len().to_le_bytes());
+            // A length is four bytes in the Worker and eight elsewhere, unless said.
+            prompt.update((message.content.len() as u64).to_le_bytes());
             prompt.update(&message.content);
         }
         let mut prompt = hex(&prompt.finalize());

@@ -46,11 +46,16 @@ fn essence(result: &Result<Value, Value>) -> Value {
     }
 }
 
-/// A trace without its times.
+/// A trace without its ids and times. Of a fault it has that there was one: a binding and an engine
+/// say it in words of their own.
 fn way(trace: &Value) -> Value {
     let mut trace = trace.clone();
     if let Some(fields) = trace.as_object_mut() {
-        fields.remove("steps");
+        fields.retain(|name, _| !["trace_id", "message_id", "asked_at", "steps"].contains(&name.as_str()));
+    }
+    for call in trace["tries"].as_array_mut().into_iter().flatten() {
+        call["fault"] = (!call["fault"].is_null()).into();
+        call["ended_ms"] = Value::Null;
     }
     trace
 }
