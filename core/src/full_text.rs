@@ -261,13 +261,14 @@ pub fn telling_words(question: &str) -> Vec<String> {
 /// What to look up for somebody who may still be typing the last word. A blank or a mark ends it.
 pub fn typed(text: &str) -> Typed {
     let words = telling(words(text));
-    let mut terms: Vec<String> = words.iter().map(|word| exactly(word)).collect();
-    let last = text.rsplit(|c| !is_part(c)).next().unwrap_or_default().to_ascii_lowercase();
-    // One that tells nothing yet is waited for, if there are others. One Latin letter begins nearly
-    // everything; one of another script may be a word.
-    let grows = words.contains(&last) && (last.len() > 1);
+    let mut terms = joined(text);
+    terms.extend(words.iter().map(|word| exactly(word)));
+    let run = text.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let last = run.rsplit(|c| !is_part(c)).next().unwrap_or_default().to_ascii_lowercase();
     let mut typed = Typed::default();
-    if grows {
+    // A word that tells nothing yet is waited for, if there are others. One Latin letter begins nearly
+    // everything; one of another script may be a word.
+    if last.len() > 1 && words.contains(&last) {
         typed.begun = format!("{}*", exactly(&last));
         terms.truncate(MAX_TERMS - MAX_STEMS - 1);
         terms.push(typed.begun.clone());
@@ -276,11 +277,24 @@ pub fn typed(text: &str) -> Typed {
         typed.wider = any_of(wider);
     }
     let mut names = names_of(text);
-    let run = text.rsplit(char::is_whitespace).next().unwrap_or_default();
     let begun = names_of(run).into_iter().filter(|name| name.len() >= MIN_BEGUN_NAME);
     names.splice(..0, begun.map(|name| format!("{name}*")));
     typed.queries = Queries { words: any_of(terms), identifiers: any_of(names) };
     typed
+}
+
+/// Words that stand together without a blank, such as `x-request-id`, as phrases; the last one may be
+/// growing.
+fn joined(text: &str) -> Vec<String> {
+    let mut phrases = Vec::new();
+    for run in text.split_whitespace() {
+        let words: Vec<&str> = run.split(|c| !is_part(c)).filter(|word| !word.is_empty()).collect();
+        if words.len() > 1 {
+            let grows = if text.ends_with(run) && run.ends_with(is_part) { "*" } else { "" };
+            phrases.push(format!("{}{grows}", exactly(&words.join(" ").to_ascii_lowercase())));
+        }
+    }
+    phrases
 }
 
 /// What a word that is being typed may be longer than, being the stem of the word that it becomes.
@@ -377,6 +391,7 @@ mod tests {
         assert_eq!(words("the Vector"), r#""vector" OR "vector"*"#);
         assert_eq!(words("vector "), r#""vector""#, "a blank ends it");
         assert_eq!(words("vector in"), r#""vector""#, "what tells nothing is waited for");
+        assert_eq!(words("x-id FIRST_BY"), r#""x id" OR "first by"* OR "x" OR "id" OR "first""#);
         assert_eq!(words("how to"), r#""how" OR "to" OR "to"*"#);
         assert_eq!(words("a"), r#""a""#);
         assert_eq!(words("設"), r#""設" OR "設"*"#);

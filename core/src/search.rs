@@ -242,15 +242,17 @@ fn window(text: &[Marked]) -> (usize, usize) {
     let mut best = (0, 0, 0);
     for from in std::iter::once(0).chain(starts) {
         let within = places.iter().filter(|place| place.from >= from && place.to <= from + SNIPPET_CHARS);
-        let (mut seen, mut count) = (Vec::new(), 0);
+        // A name that was found whole tells more than one of its words.
+        let (mut seen, mut letters, mut count) = (Vec::new(), 0, 0);
         for place in within {
             count += 1;
             if !seen.contains(&&place.word) {
                 seen.push(&place.word);
+                letters += place.to - place.from;
             }
         }
-        if (seen.len(), count) > (best.0, best.1) {
-            best = (seen.len(), count, from);
+        if (letters, count) > (best.0, best.1) {
+            best = (letters, count, from);
         }
     }
     let from = best.2;
