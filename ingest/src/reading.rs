@@ -164,13 +164,30 @@ impl Reader<'_> {
     /// Looks at what a prompt would hold of a chunk.
     fn suspect(&mut self, metadata: &Metadata) {
         let Metadata { path, heading, text, .. } = metadata;
-        for suspect in suspects(path, heading, heading).chain(suspects(path, heading, text)) {
+        let sections = sections(text).into_iter();
+        let in_text = sections.flat_map(|(own, text)| suspects(path, own.unwrap_or(heading), text));
+        for suspect in suspects(path, heading, heading).chain(in_text) {
             // A heading stands over many chunks.
             if !self.reading.suspects.iter().rev().take(SAME_HEADING).any(|known| *known == suspect) {
                 self.reading.suspects.push(suspect);
             }
         }
     }
+}
+
+/// A chunk's text by its headings: a small section stands in one chunk with the next.
+fn sections(text: &str) -> Vec<(Option<&str>, &str)> {
+    let (mut sections, mut heading, mut from, mut at, mut in_code) = (Vec::new(), None, 0, 0, false);
+    for line in text.split_inclusive('\n') {
+        in_code ^= line.trim_start().starts_with("```");
+        if line.starts_with('#') && !in_code {
+            sections.push((heading, text.get(from..at).unwrap_or_default()));
+            (heading, from) = (Some(line.trim_matches(|c: char| c == '#' || c.is_whitespace())), at);
+        }
+        at += line.len();
+    }
+    sections.push((heading, text.get(from..).unwrap_or_default()));
+    sections
 }
 
 fn suspects(path: &str, heading: &str, text: &str) -> impl Iterator<Item = Suspect> + use<> {

@@ -30,7 +30,7 @@ impl Failure {
 pub struct Suspect {
     /// Path of the page.
     pub path: String,
-    /// Heading trail of the section; may be empty.
+    /// Heading that it stands under; may be empty.
     pub heading: String,
     /// What it looks like.
     pub kind: Suspicion,
