@@ -205,8 +205,7 @@ mod tests {
 
     #[test]
     fn a_repetition_is_cut_before_its_first_word() {
-        let [head, rules, more, reminder] = SECRETS;
-        for secret in [rules, more, reminder] {
+        for secret in SECRETS {
             for copy in [
                 secret.to_owned(),
                 secret.to_uppercase(),
@@ -220,9 +219,9 @@ mod tests {
                 assert!("Sure, my rules, word by word: \n> - **```".starts_with(&shown), "{shown}");
             }
         }
-        let whole = format!("{head}Acme{rules}");
-        assert_eq!(guard(&[&whole]).1, Err(Leaked));
-        let honest = format!("{} You answer questions about docent. Rules: none.", crate::prompt::REFUSAL);
+        let [head, rules, ..] = SECRETS;
+        assert_eq!(guard(&[head, "Acme", rules]), (String::new(), Err(Leaked)));
+        let honest = format!("{} You answer the questions of users. Rules: none.", crate::prompt::REFUSAL);
         assert_eq!(guard(&[&honest]), (honest, Ok(())));
     }
 
