@@ -194,6 +194,11 @@ impl Prepared {
         &self.sources
     }
 
+    /// How its passages were found.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     /// Token that the client gets.
     pub fn token(&self) -> &str {
         &self.token
@@ -307,25 +312,19 @@ async fn search<P: Ports>(
     };
     let nearest = async |options: &QueryOptions| {
         let find = async |_: Route<'_>| ports.search(vectors, options).await;
-        let found = pin!(persist(ports, Route::Direct, trace_id, "search", find));
-        within(ports, "Vectorize", found).await.unwrap_or_else(|late| {
-            log(ports, trace_id, "search", &late);
-            Err(policy::tell(&late, ports.now_ms()))
-        })
+        bounded(ports, "Vectorize", trace_id, pin!(persist(ports, Route::Direct, trace_id, "search", find))).await
     };
     let words = async {
         if settings.words_weight == 0.0 {
             return Ok(None);
         }
-        let found = pin!(ports.lookup(&looked_up, &lookup));
-        within(ports, "D1", found).await.unwrap_or_else(Err).map(Some)
+        let find = async |_: Route<'_>| match ports.lookup(&looked_up, &lookup).await {
+            Err(Fault::NoBinding(_)) => Ok(None),
+            found => found.map(Some),
+        };
+        bounded(ports, "D1", trace_id, pin!(persist(ports, Route::Direct, trace_id, "look words up", find))).await
     };
     let (with_text, by_id, words) = join3(pin!(nearest(&with_text)), pin!(nearest(&by_id)), pin!(words)).await;
-    if let Err(fault) = &words
-        && !matches!(fault, Fault::NoBinding(_))
-    {
-        log(ports, trace_id, "look words up", fault);
-    }
     let words = words.ok().flatten();
     let is_found = |lists: &Vec<Vec<Hit>>| lists.iter().any(|list| !list.is_empty());
     let nearest = match (with_text, by_id) {
@@ -340,14 +339,19 @@ async fn search<P: Ports>(
 }
 
 /// What a call gives, if that comes in time: a search that hangs must not keep the other waiting.
-async fn within<T>(
+async fn bounded<T>(
     ports: &impl Host,
     service: &'static str,
-    call: impl Future<Output = T> + Unpin,
-) -> Result<T, Fault> {
+    trace_id: &str,
+    call: impl Future<Output = Result<T, ApiError>> + Unpin,
+) -> Result<T, ApiError> {
     match select(call, pin!(ports.sleep(SEARCH_MS))).await {
-        Either::Left((result, _)) => Ok(result),
-        Either::Right(((), _)) => Err(Fault::TimedOut { service, ms: SEARCH_MS }),
+        Either::Left((result, _)) => result,
+        Either::Right(((), _)) => {
+            let late = Fault::TimedOut { service, ms: SEARCH_MS };
+            log(ports, trace_id, "search", &late);
+            Err(policy::tell(&late, ports.now_ms()))
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl Draft {
             piece.read(&String::from_utf8_lossy(&body));
             piece.done = true;
             self.take(piece, reader)?;
-            return self.check_complete();
+            return self.complete(reader);
         }
         let mut decoder = Decoder::default();
         while let Some(bytes) = answer.next().await? {
@@ -111,13 +111,13 @@ impl Draft {
             self.take(piece, reader)?;
             if self.done {
                 answer.complete();
-                return self.check_complete();
+                return self.complete(reader);
             }
         }
         let mut piece = Piece::default();
         decoder.finish(|data| piece.read(data));
         self.take(piece, reader)?;
-        self.check_complete()
+        self.complete(reader)
     }
 
     fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
@@ -159,14 +159,16 @@ impl Draft {
         self.show(REFUSAL, reader);
     }
 
-    fn check_complete(&self) -> Result<(), Fault> {
+    fn complete(&mut self, reader: &mut impl Reader) -> Result<(), Fault> {
         if !self.done {
             return Err(unreadable("the stream ended without [DONE]"));
         }
+        // Of a short answer the filters may still hold every word.
+        self.end(reader);
         if self.started { Ok(()) } else { Err(unreadable("an answer without text")) }
     }
 
-    /// No more text comes.
+    /// No more text comes; twice is once.
     pub(crate) fn end(&mut self, reader: &mut impl Reader) {
         let held = std::mem::replace(&mut self.filters, Filters::new(&[])).finish();
         self.show(held.trim_end(), reader);

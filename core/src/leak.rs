@@ -221,7 +221,7 @@ mod tests {
         }
         let [head, rules, ..] = SECRETS;
         assert_eq!(guard(&[head, "Acme", rules]), (String::new(), Err(Leaked)));
-        let honest = format!("{} You answer the questions of users. Rules: none.", crate::prompt::REFUSAL);
+        let honest = format!("{} You are a support bot of one product. Rules: none.", crate::prompt::REFUSAL);
         assert_eq!(guard(&[&honest]), (honest, Ok(())));
     }
 

@@ -105,7 +105,8 @@ pub fn compose(
 /// The instructions in front of the product's name, and behind it up to [`REFUSAL`], and from there
 /// to the passages. What stands before the name is long enough to be known by itself, so that an
 /// answer which begins with the prompt is cut before its first word. No answer may repeat them: see `leak`.
-const HEAD: &str = "You answer the questions of a product's users, from its documentation only. The product is ";
+const HEAD: &str =
+    "You are a support bot that answers from the documentation of one product and from nothing else. The product is ";
 const RULES: &str = ".\n\
     \n\
     Rules:\n\

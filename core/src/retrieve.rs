@@ -194,11 +194,12 @@ pub fn gather(queries: Vec<Found>, page: Option<&str>) -> Vec<Candidate> {
         let words = Scores::new(words, full.map_or(0.0, |last| last.score));
         for candidate in &mut candidates {
             let id = candidate.id.as_str();
+            // Rounded before they are used: what a trace keeps of them gives the same order again.
             let shares = Shares {
-                vector: vectors.chunk(id),
-                page_vector: vectors.page(id),
-                words: words.chunk(id),
-                page_words: words.page(id),
+                vector: kept(vectors.chunk(id)),
+                page_vector: kept(vectors.page(id)),
+                words: kept(words.chunk(id)),
+                page_words: kept(words.page(id)),
             };
             if let Some(slot) = candidate.shares.get_mut(query) {
                 *slot = shares;
@@ -264,7 +265,7 @@ pub fn fuse(candidates: &mut [Candidate], weights: Weights) {
         let of_page = sum(candidate, |shares| (shares.page_vector, shares.page_words));
         let best = best.get(page_of(&candidate.id).0).copied().unwrap_or_default();
         let near = if candidate.here { HERE } else { 0.0 } + if candidate.kin { KIN } else { 0.0 };
-        candidate.relevance += of_page - best + near;
+        candidate.relevance = kept(candidate.relevance + of_page - best + near);
     }
     candidates.sort_by(|a, b| {
         let by_relevance = b.relevance.total_cmp(&a.relevance);
@@ -437,6 +438,11 @@ pub(crate) fn address(url: String, anchor: &str) -> String {
 /// The address of a page that a visitor reads, wherever on it that is.
 pub(crate) fn without_anchor(page: &str) -> &str {
     page.split(['#', '?']).next().unwrap_or(page)
+}
+
+/// A share as a trace keeps it.
+fn kept(share: f64) -> f64 {
+    (share * 1_000_000.0).round() / 1_000_000.0
 }
 
 /// A score as clients get it.

@@ -74,54 +74,31 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn results(this: &Outcome) -> Option<Array>;
 
-    /// A row of [`LOOKUP_SQL`] and of [`SEARCH_SQL`].
-    type Row;
-    #[wasm_bindgen(method, getter)]
-    fn id(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn score(this: &Row) -> Option<f64>;
-    #[wasm_bindgen(method, getter)]
-    fn url(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn anchor(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn title(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn heading(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn lang(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn version(this: &Row) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn text(this: &Row) -> Option<String>;
-
-    /// A match of a query.
+    /// A match of a query, what is stored beside its vector, or a row of [`LOOKUP_SQL`] or
+    /// [`SEARCH_SQL`]. What a field holds is another's, hence of any type.
     type Found;
     #[wasm_bindgen(method, getter)]
-    fn id(this: &Found) -> Option<String>;
+    fn id(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn score(this: &Found) -> Option<f64>;
+    fn score(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn metadata(this: &Found) -> Option<FoundMetadata>;
-
-    /// What is stored beside a vector.
-    type FoundMetadata;
+    fn metadata(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn text(this: &FoundMetadata) -> Option<String>;
+    fn text(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn url(this: &FoundMetadata) -> Option<String>;
+    fn url(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn title(this: &FoundMetadata) -> Option<String>;
+    fn title(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn heading(this: &FoundMetadata) -> Option<String>;
+    fn heading(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn anchor(this: &FoundMetadata) -> Option<String>;
+    fn anchor(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn lang(this: &FoundMetadata) -> Option<String>;
+    fn lang(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn version(this: &FoundMetadata) -> Option<String>;
+    fn version(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
-    fn ordinal(this: &FoundMetadata) -> Option<u32>;
+    fn ordinal(this: &Found) -> JsValue;
 }
 
 /// Reads and checks variables and secrets.
@@ -288,18 +265,24 @@ async fn search_one(index: &Vectorize, vector: &JsValue, options: &str) -> Resul
 /// A match, field by field and only what an answer needs of it: as one JSON text for all of them it
 /// would be written and parsed for three times as long.
 fn read_match(found: &Found) -> Match {
-    let metadata = found.metadata().map(|metadata| Metadata {
-        text: metadata.text().unwrap_or_default(),
-        url: metadata.url().unwrap_or_default(),
-        title: metadata.title().unwrap_or_default(),
-        heading: metadata.heading().unwrap_or_default(),
-        anchor: metadata.anchor().unwrap_or_default(),
-        lang: metadata.lang().unwrap_or_default(),
-        version: metadata.version().unwrap_or_default(),
-        ordinal: metadata.ordinal().unwrap_or(NO_ORDINAL),
+    let metadata = found.metadata();
+    let metadata = metadata.is_object().then(|| metadata.unchecked_ref::<Found>()).map(|metadata| Metadata {
+        text: text(&metadata.text()),
+        url: text(&metadata.url()),
+        title: text(&metadata.title()),
+        heading: text(&metadata.heading()),
+        anchor: text(&metadata.anchor()),
+        lang: text(&metadata.lang()),
+        version: text(&metadata.version()),
+        ordinal: metadata.ordinal().as_f64().map_or(NO_ORDINAL, |ordinal| ordinal as u32),
         ..Metadata::default()
     });
-    Match { id: found.id().unwrap_or_default(), score: found.score().unwrap_or_default(), metadata }
+    Match { id: text(&found.id()), score: found.score().as_f64().unwrap_or_default(), metadata }
+}
+
+/// A field that should be text; empty if it is not.
+fn text(field: &JsValue) -> String {
+    field.as_string().unwrap_or_default()
 }
 
 /// The binding throws `VECTOR_QUERY_ERROR (code = 40025): …`, and without a code when the answer was
@@ -341,17 +324,17 @@ impl Doors {
 }
 
 /// A row field by field, as [`read_match`] does.
-fn read_hit(row: &Row) -> Hit {
+fn read_hit(row: &Found) -> Hit {
     Hit {
-        id: row.id().unwrap_or_default(),
-        score: row.score().unwrap_or_default(),
-        url: row.url().unwrap_or_default(),
-        anchor: row.anchor().unwrap_or_default(),
-        title: row.title().unwrap_or_default(),
-        heading: row.heading().unwrap_or_default(),
-        lang: row.lang().unwrap_or_default(),
-        version: row.version().unwrap_or_default(),
-        text: row.text().unwrap_or_default(),
+        id: text(&row.id()),
+        score: row.score().as_f64().unwrap_or_default(),
+        url: text(&row.url()),
+        anchor: text(&row.anchor()),
+        title: text(&row.title()),
+        heading: text(&row.heading()),
+        lang: text(&row.lang()),
+        version: text(&row.version()),
+        text: text(&row.text()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use docent_core::answer;
+use docent_core::answer::{self, Prepared};
 use docent_core::api::Ask;
 use docent_core::settings::Settings;
 use docent_local::ports::LocalPorts;
@@ -203,11 +203,23 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Addresses and texts of the sources; `None` when the services fail.
+    /// Addresses and texts of the sources; `None` when a service fails.
     pub(crate) fn finds(&self, question: &str) -> Option<Vec<String>> {
+        let found = self.ask(question)?;
+        Some(found.sources().iter().map(|source| format!("{} {}", source.url, source.snippet)).collect())
+    }
+
+    /// Ids of all that is found, best first; `None` when a service fails.
+    pub(crate) fn candidates(&self, question: &str) -> Option<Vec<String>> {
+        Some(self.ask(question)?.trace().candidates.iter().map(|candidate| candidate.id.clone()).collect())
+    }
+
+    fn ask(&self, question: &str) -> Option<Prepared> {
         let ask = Ask::parse(json!({ "message": question }).to_string().as_bytes()).unwrap();
         let prepared =
             pollster::block_on(answer::prepare(&self.ports, &self.settings, ask, "trace".to_owned())).ok()?;
-        Some(prepared.sources().iter().map(|source| format!("{} {}", source.url, source.snippet)).collect())
+        // With one of the two searches down, the other finds something else.
+        let whole = if self.ports.content.is_some() { self.settings.words_weight } else { 0.0 };
+        (prepared.trace().rules.words_weight == whole).then_some(prepared)
     }
 }

@@ -195,7 +195,16 @@ fn ranking(sources: Vec<Source>, mut candidates: Vec<Candidate>) -> Vec<Found> {
     let mut ranking = Vec::with_capacity(sources.len().max(candidates.len()));
     for Source { n, url, title, heading, snippet } in sources {
         let found = candidates.iter().position(|candidate| candidate.url == url && candidate.heading == heading);
-        let text = found.map_or(snippet, |at| candidates.remove(at).text);
+        let text = found.map_or(snippet, |at| {
+            let first = candidates.remove(at);
+            // The parts of a cut section were offered as one passage, in their order.
+            let (n, url) = (first.n, first.url.clone());
+            let is_part = |other: &mut Candidate| n.is_some() && other.n == n && other.url == url;
+            let mut parts: Vec<Candidate> = candidates.extract_if(.., is_part).collect();
+            parts.push(first);
+            parts.sort_by_key(|part| part.ordinal);
+            parts.into_iter().map(|part| part.text).collect::<Vec<_>>().join("\n\n")
+        });
         ranking.push(Found { url, title, heading, n: Some(n), text, ..Found::default() });
     }
     ranking.extend(candidates.into_iter().map(|Candidate { url, title, heading, text, .. }| Found {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use docent_core::chunk::{self, Chunk};
 use docent_core::document::Document;
 use docent_core::embedding::SPEC;
-use docent_core::trace::{Candidate, Trace};
+use docent_core::trace::{Candidate, Shares, Trace};
 use docent_eval::questions::{Grades, Question};
 use docent_eval::records::{Answer, Header, RUN_VERSION, Record, Run};
 use docent_eval::retrieval::words::Words;
@@ -164,11 +164,16 @@ fn answers(folder: &Path, embedder: &str, of_each: u32) -> PathBuf {
 }
 
 fn record(id: &str, refuse: bool, evidence: f64) -> Record {
+    let of_rank = |rank: u32| {
+        let share = 1.0 / f64::from(rank);
+        Shares { vector: share, page_vector: share, ..Shares::default() }
+    };
     let candidate = |page: &str, ranks: [Option<u32>; 2]| Candidate {
         id: page.into(),
         url: format!("https://docs.example/{page}"),
         ranks: ranks.to_vec(),
         scores: ranks.iter().map(|rank| rank.map(|rank| evidence / f64::from(rank))).collect(),
+        shares: ranks.iter().flatten().map(|rank| of_rank(*rank)).collect(),
         ..Candidate::default()
     };
     let candidates = vec![

@@ -57,7 +57,9 @@ fn timeless(path: &Path) -> Run {
     for record in &mut run.records {
         record.times = Times::default();
         if let Some(trace) = record.answer.as_mut().and_then(|answer| answer.trace.as_mut()) {
+            (trace.trace_id, trace.message_id, trace.asked_at) = (String::new(), String::new(), 0);
             trace.steps = docent_core::trace::Steps::default();
+            trace.tries.iter_mut().for_each(|attempt| attempt.ended_ms = 0);
         }
     }
     run
