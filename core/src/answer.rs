@@ -17,7 +17,7 @@ use crate::generation::{self, Live};
 use crate::policy::{self, MAX_RETRIES, Remedy};
 use crate::ports::{Embed, Fault, Host, Ports, Route, log};
 use crate::prompt::{self, Exchange, Passage};
-use crate::retrieve::{self, Found};
+use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::{CitedSource, Part};
@@ -333,7 +333,9 @@ async fn search<P: Ports>(
             return Err(error);
         }
         (Err(_), Err(_)) => None,
-        (with_text, by_id) => Some((with_text.unwrap_or_default(), by_id.unwrap_or_default())),
+        (with_text, by_id) => {
+            Some(Nearest { with_text: with_text.unwrap_or_default(), by_id: by_id.unwrap_or_default() })
+        }
     };
     Ok(retrieve::found(queries.len(), nearest, words, &live.retired))
 }

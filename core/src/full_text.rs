@@ -400,7 +400,8 @@ mod tests {
         assert_eq!(typed("configu").wider, r#""configu" OR "configu"* OR "config" OR "confi""#);
         assert_eq!(typed("run --no-ca").queries.identifiers, r#""--no-ca"* OR "--no-ca""#);
         assert_eq!(typed("MAX_TOP_K is").queries.identifiers, r#""max_top_k""#);
-        let many = (0..100).map(|n| format!("word{n} ")).collect::<String>() + "configurati";
+        let words: Vec<String> = (0..100).map(|n| format!("word{n} ")).collect();
+        let many = words.concat() + "configurati";
         assert_eq!(typed(&many).wider.matches(" OR ").count(), MAX_TERMS - 1);
         assert!(typed(&many).queries.words.ends_with(r#""configurati"*"#));
     }

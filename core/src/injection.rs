@@ -322,7 +322,7 @@ const PATTERNS: &[&str] = &[
     // What readers get is steered.
     "not|t|never|without _1 tell|telling|mention|mentioning|inform|informing _3 user|users|reader|readers|visitor|visitors",
     "end|begin|start|finish|conclude|prefix|close every|each|all|your|any _1 answer|answers|response|responses|reply|replies with|by",
-    "include|add|insert|append|put|place|embed|show|render _5 link|url|image|img|banner|markdown _4 your|every|each|all _1 answer|answers|reply|replies|response|responses",
+    "include|add|insert|append|put|place|embed|show|render _5 link|url|image|img|banner|markdown _8 your|every|each|all _1 answer|answers|reply|replies|response|responses",
     // The same in other languages.
     "ignoriere|ignorieren|ignorier|vergiss|vergessen|missachte _3 vorherig*|bisherig*|obig*|vorig*|vorangehend*|früher*|alle|deine|ihre _2 anweisung*|instruktion*|regel|regeln|vorgabe*|prompt",
     "gib|zeige|zeig|nenne|verrate|wiederhole _2 dein*|ihre|ihren|system* _2 systemprompt|prompt|anweisungen|regeln|instruktionen",
@@ -608,7 +608,7 @@ mod tests {
         fn nothing_inert_is_structure(text in "([<>|/\\[\\]]|passage|quoted|eot_id|INST|think|[a ＜‹\u{200b}\u{ad}\u{e0041}п])*") {
             let inert = inert(&text);
             for (at, _) in inert.char_indices() {
-                proptest::prop_assert_eq!(structure(&inert[at..]), None, "{} in {}", at, inert);
+                proptest::prop_assert_eq!(structure(inert.split_at(at).1), None, "{} in {}", at, inert);
             }
         }
     }

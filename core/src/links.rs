@@ -1,7 +1,7 @@
 //! The Markdown of an answer is the model's, and a page or a question may have told the model what
 //! to write: links lead to pages that the answer may cite, or they are text. Images are never shown.
 //!
-//! What leaves this filter means the same to every reader of CommonMark and GFM, whatever the model
+//! What leaves this filter means the same to every reader of `CommonMark` and GFM, whatever the model
 //! wrote, because what could be read in two ways is rewritten until it cannot:
 //! - `](` stands only in front of the address of an offered page; any other is parted by a space,
 //!   and so are `![` and the `]:` of a definition.
@@ -150,9 +150,9 @@ impl LinkFilter {
         };
         if matches!(next, '`' | '~') && (prefix.is_plain() || prefix.is_quote()) {
             match Opening::read(rest, prefix.length, end) {
-                None => return None,
-                Some(Some(opening)) => return Some(self.open(rest, &prefix, &opening, out)),
-                Some(None) => {}
+                Begun::Undecided => return None,
+                Begun::Opens(opening) => return Some(self.open(rest, &prefix, &opening, out)),
+                Begun::Text => {}
             }
         }
         if matches!(next, '-' | ':' | '|') {
@@ -261,13 +261,13 @@ impl LinkFilter {
             }
             '\\' | '!' | '<' | '[' if next.is_none() && !end => None,
             '\\' => match next {
-                Some('<') => self.say("&lt;", 2),
+                Some('<') => Some(self.say("&lt;", 2)),
                 Some(next) if next.is_ascii_punctuation() => {
                     self.word.push(c);
                     self.word.push(*next);
                     Some(2)
                 }
-                _ => self.say("\\", 1),
+                _ => Some(self.say("\\", 1)),
             },
             '`' => self.code(rest, end, out),
             '!' if next == Some(&'[') => self.bracket(rest, 1, end, out),
@@ -289,9 +289,9 @@ impl LinkFilter {
     }
 
     #[inline(never)]
-    fn say(&mut self, text: &str, taken: usize) -> Taken {
+    fn say(&mut self, text: &str, taken: usize) -> usize {
         self.word.push_str(text);
-        Some(taken)
+        taken
     }
 
     fn code(&mut self, rest: &[char], end: bool, out: &mut String) -> Taken {
@@ -305,7 +305,7 @@ impl LinkFilter {
             Span::Text => None,
         };
         let Some(span) = span.filter(|span| !(self.table && is_divisible(span))) else {
-            return self.say(&"\\`".repeat(run), run);
+            return Some(self.say(&"\\`".repeat(run), run));
         };
         self.divisible.0 |= is_divisible(span);
         self.flush(out);
@@ -323,13 +323,13 @@ impl LinkFilter {
                 self.until = if is_next { &[] } else { &[']', ')', '\n', '`'] };
                 return None;
             }
-            Bracket::Text => return self.say(if is_image { "!" } else { "[" }, 1),
+            Bracket::Text => return Some(self.say(if is_image { "!" } else { "[" }, 1)),
         };
         let text = rest.get(open + 1..link.text_end).unwrap_or_default();
         let offered = self.lookup(&link.address).filter(|_| !is_image && self.depth == 0);
         let is_number = text.iter().all(char::is_ascii_digit);
         if offered.is_none() && !is_number && self.is_first() && !text.first().is_some_and(|c| c.is_alphabetic()) {
-            return self.say(if is_image { "!" } else { "[" }, 1);
+            return Some(self.say(if is_image { "!" } else { "[" }, 1));
         }
         if text.iter().all(|c| c.is_whitespace()) {
             self.blank(out);
@@ -357,7 +357,7 @@ impl LinkFilter {
         let mut rest = text;
         while let Some(c) = rest.first() {
             let taken = if self.depth > MAX_DEPTH && matches!(c, '[' | '!') {
-                self.say(if *c == '[' { "[" } else { "!" }, 1)
+                Some(self.say(if *c == '[' { "[" } else { "!" }, 1))
             } else {
                 self.inline(rest, true, out)
             };
@@ -378,7 +378,7 @@ impl LinkFilter {
             return None;
         }
         if rest.get(1 + inside) != Some(&'>') {
-            return self.say("&lt;", 1);
+            return Some(self.say("&lt;", 1));
         }
         let text: String = rest.get(1..=inside).unwrap_or_default().iter().collect();
         let name: String = text.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
@@ -389,7 +389,7 @@ impl LinkFilter {
         } else if !self.is_first() && (text.contains('=') || text.starts_with(['!', '?']) || is_named(&name, TAGS)) {
             self.blank(out);
         } else {
-            return self.say("&lt;", 1);
+            return Some(self.say("&lt;", 1));
         }
         Some(inside + 2)
     }
@@ -449,12 +449,11 @@ impl LinkFilter {
     /// it ends, which readers find differently for a bare one.
     fn put_address(&mut self, text: &str, out: &mut String) {
         self.part(out);
-        match self.lookup(text).filter(|_| self.depth == 0) {
-            Some(address) => self.put(&format!("<{address}>"), out),
-            None => {
-                let text: String = text.chars().filter(|c| *c != '`' && *c != '|').collect();
-                self.put(&format!("`{text}`"), out);
-            }
+        if let Some(address) = self.lookup(text).filter(|_| self.depth == 0) {
+            self.put(&format!("<{address}>"), out);
+        } else {
+            let text: String = text.chars().filter(|c| *c != '`' && *c != '|').collect();
+            self.put(&format!("`{text}`"), out);
         }
     }
 
@@ -606,23 +605,30 @@ struct Opening {
     is_cut: bool,
 }
 
+/// Whether a line opens a block of code.
+enum Begun {
+    Opens(Opening),
+    Text,
+    /// Before there is more.
+    Undecided,
+}
+
 impl Opening {
-    /// `None` before there is more, `Some(None)` when it is none.
-    fn read(line: &[char], at: usize, end: bool) -> Option<Option<Self>> {
-        let Some(mark) = line.get(at).copied() else { return Some(None) };
+    fn read(line: &[char], at: usize, end: bool) -> Begun {
+        let Some(mark) = line.get(at).copied() else { return Begun::Text };
         let length = count(line, at, |c| c == mark);
         let info = count(line, at + length, |c| c != '\n').min(MAX_PREFIX);
         let info_end = at + length + info;
         if line.get(info_end).is_none() && !end && info < MAX_PREFIX {
             // Two backticks and a letter are no fence, whatever follows.
-            return if length < 3 && info > 0 { Some(None) } else { None };
+            return if length < 3 && info > 0 { Begun::Text } else { Begun::Undecided };
         }
         let has_backtick = line.iter().take(info_end).skip(at + length).any(|c| *c == '`');
         if length < 3 || (mark == '`' && has_backtick) {
-            return Some(None);
+            return Begun::Text;
         }
         let is_cut = line.get(info_end).is_some_and(|c| *c != '\n') || (info >= MAX_PREFIX && !end);
-        Some(Some(Self { mark, length, end: info_end, is_cut }))
+        Begun::Opens(Self { mark, length, end: info_end, is_cut })
     }
 }
 
@@ -939,6 +945,7 @@ mod tests {
     /// All that two readers link to or load.
     fn links(answer: &str) -> Vec<String> {
         use comrak::nodes::NodeValue;
+        use pulldown_cmark::{Event, Options, Tag};
         let arena = comrak::Arena::new();
         let mut options = comrak::Options::default();
         options.extension.autolink = true;
@@ -956,7 +963,6 @@ mod tests {
                 _ => {}
             }
         }
-        use pulldown_cmark::{Event, Options, Tag};
         let gfm = Options::ENABLE_TABLES
             | Options::ENABLE_FOOTNOTES
             | Options::ENABLE_STRIKETHROUGH

@@ -226,9 +226,9 @@ fn join(text: &mut [Marked]) {
         [(_, true), (between, _), (_, true)] => !between.is_alphanumeric() && !between.is_whitespace(),
         _ => false,
     };
-    let joints: Vec<bool> = text.windows(3).map(joins).collect();
-    for ((_, found), joint) in text.iter_mut().skip(1).zip(joints) {
-        *found |= joint;
+    let between: Vec<bool> = text.windows(3).map(joins).collect();
+    for ((_, found), joins) in text.iter_mut().skip(1).zip(between) {
+        *found |= joins;
     }
 }
 

@@ -1,7 +1,7 @@
 //! `docent why`: how an answer came about, and what visitors asked and did not get.
 //!
-//! The bot keeps a trace of each answer in D1 for some days. Here they are read; [`show`] prints them
-//! for a person, and [`advice`] says what to look at next.
+//! The bot keeps a trace of each answer in D1 for some days. Here they are read; `show` prints them
+//! for a person, and `advice` says what to look at next.
 
 mod advice;
 mod show;

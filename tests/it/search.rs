@@ -190,8 +190,8 @@ fn whatever_is_typed_is_no_syntax_and_is_highlighted_within_the_snippet() {
     let config = ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new(config)
         .run(&text, |text| {
-            let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            let found = pollster::block_on(search::search(&ports, &format!("q={encoded}"), "trace"));
+            let encoded: Vec<String> = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let found = pollster::block_on(search::search(&ports, &format!("q={}", encoded.concat()), "trace"));
             let found = found.map_err(|error| TestCaseError::fail(format!("{error}: {:?}", ports.logged())))?;
             for result in found.results {
                 let units: Vec<u16> = result.snippet.encode_utf16().collect();

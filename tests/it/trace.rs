@@ -101,7 +101,7 @@ fn a_prompt_without_room_for_all_passages_offers_fewer() {
     let offered: BTreeSet<u32> = way.candidates.iter().filter_map(|candidate| candidate.n).collect();
     assert_eq!(offered, (1..=sources.div_ceil(2)).collect(), "of {sources}");
     let without_room = way.candidates.iter().filter(|candidate| candidate.dropped == Some(Dropped::Room));
-    assert_eq!(without_room.count() as u32, sources / 2);
+    assert_eq!(without_room.count(), usize::try_from(sources / 2).unwrap());
 }
 
 #[test]

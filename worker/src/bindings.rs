@@ -274,10 +274,16 @@ fn read_match(found: &Found) -> Match {
         anchor: text(&metadata.anchor()),
         lang: text(&metadata.lang()),
         version: text(&metadata.version()),
-        ordinal: metadata.ordinal().as_f64().map_or(NO_ORDINAL, |ordinal| ordinal as u32),
+        ordinal: ordinal(&metadata.ordinal()),
         ..Metadata::default()
     });
     Match { id: text(&found.id()), score: found.score().as_f64().unwrap_or_default(), metadata }
+}
+
+/// A whole number from 0; [`NO_ORDINAL`] if it is none.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
+fn ordinal(field: &JsValue) -> u32 {
+    field.as_f64().map_or(NO_ORDINAL, |ordinal| ordinal as u32)
 }
 
 /// A field that should be text; empty if it is not.

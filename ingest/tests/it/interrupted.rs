@@ -160,8 +160,8 @@ fn interrupted(state: StateIn, kills: usize) {
                 let reader = production.reader();
                 let mut seen = 0;
                 while !done.load(Ordering::Relaxed) {
-                    for question in 0..QUESTIONS.len() {
-                        let Some(found) = reader.candidates(QUESTIONS[question]) else { continue };
+                    for (question, text) in QUESTIONS.into_iter().enumerate() {
+                        let Some(found) = reader.candidates(text) else { continue };
                         reads.fetch_add(1, Ordering::Relaxed);
                         let whole = if unwanted { &generations[..] } else { &generations[..2] };
                         let is_whole = |generation: &usize| whole[*generation].has(question, &found);

@@ -220,6 +220,6 @@ impl Reader {
             pollster::block_on(answer::prepare(&self.ports, &self.settings, ask, "trace".to_owned())).ok()?;
         // With one of the two searches down, the other finds something else.
         let whole = if self.ports.content.is_some() { self.settings.words_weight } else { 0.0 };
-        (prepared.trace().rules.words_weight == whole).then_some(prepared)
+        ((prepared.trace().rules.words_weight - whole).abs() < f64::EPSILON).then_some(prepared)
     }
 }

@@ -109,7 +109,7 @@ fn candidates(lists: &[&Vec<Found>; 2]) -> Vec<Candidate> {
     let [vectors, words] = lists;
     for (list, is_vectors) in [(vectors, true), (words, false)] {
         let best = list.first().map_or(1.0, |found| found.score);
-        for found in list.iter() {
+        for found in *list {
             let candidate = known.entry(&found.passage).or_insert_with(|| Candidate {
                 id: found.passage.clone(),
                 url: found.passage.clone(),

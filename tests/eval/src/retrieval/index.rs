@@ -175,7 +175,7 @@ impl Index {
     }
 }
 
-/// The best of them, best first; of equals the one that is called lower comes last, as trec_eval has it.
+/// The best of them, best first; of equals the one that is called lower comes last, as `trec_eval` has it.
 fn top<'a>(mut found: Vec<(usize, f64)>, depth: usize, name: impl Fn(usize) -> &'a str) -> Vec<(usize, f64)> {
     let by_score = |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then_with(|| name(b.0).cmp(name(a.0)));
     if found.len() > depth {
