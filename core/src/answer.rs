@@ -8,26 +8,33 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, join3, select, try_join};
 
-use crate::api::{Answer, AnswerMetadata, Ask, Memory, Source, StartMetadata, Unanswered};
-use crate::draft::{Draft, Reader, TEXT_ID};
+use crate::api::{Answer, AnswerMetadata, Ask, Memory, Refusal, Source, StartMetadata, Unanswered};
+use crate::draft::{self, Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
 use crate::full_text::{self, Hit, Lookup, Queries};
 use crate::generation::{self, Live};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{Embed, Fault, Host, Ports, Route, log};
+use crate::ports::{Embed, Fault, Host, Ports, Rerank, Route, log};
 use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::{CitedSource, Part};
-use crate::trace::{self, Kept, RefusedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
+use crate::trace::{self, Candidate, Kept, RefusedBy, Rewrite, Rules, Steps, TRACE_VERSION, Trace, Try};
 use crate::vectorize::{Filter, QueryOptions};
-use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT};
+use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT, Usage};
 
 /// Longest wait for a search, milliseconds: far more than Vectorize and D1 take, far less than a reader
 /// waits.
 const SEARCH_MS: u64 = 3_000;
+
+/// Longest wait for a reranker, milliseconds: the answer is good without it.
+const RERANK_MS: u64 = 2_000;
+
+/// Longest wait for a follow-up question to be written anew, milliseconds, and its longest form, tokens.
+const REWRITE_MS: u64 = 3_000;
+const REWRITE_TOKENS: u32 = 128;
 
 /// A question with all that is needed to answer it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +51,8 @@ pub struct Prepared {
     memory: Memory,
     passages: Rc<[Passage]>,
     sources: Vec<Source>,
-    evidence: f64,
+    /// `None` where nothing can be told.
+    evidence: Option<f64>,
     /// As far as the way has gone; with the texts of its candidates if it was asked for.
     trace: Box<Trace>,
     traced: bool,
@@ -81,15 +89,18 @@ pub async fn prepare<P: Ports>(
     let asked_at = ports.now_ms();
     let models = offered(settings, ask.model.as_deref())?;
     let session = open_session(ports, settings, ask.session.as_deref())?;
-    let understood = async {
+    let understand = async {
         let (history, memory) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
         let recalled_ms = ports.now_ms().saturating_sub(asked_at);
-        let queries = retrieve::queries(&ask.message, &history);
+        let mut queries = retrieve::queries(&ask.message, &history);
+        let rewrite = rewrite(ports, settings, &history, &mut queries, &trace_id).await;
+        let rewritten_ms = rewrite.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
         let vectors = embed(ports, settings, &queries, &trace_id).await?;
-        Ok((history, memory, recalled_ms, queries, vectors))
+        let steps = Steps { recalled_ms, rewritten_ms, ..Steps::default() };
+        Ok((history, memory, queries, rewrite, vectors, steps))
     };
-    let (live, (history, memory, recalled_ms, queries, vectors)) =
-        try_join(pin!(generation::live(ports, &trace_id)), pin!(understood)).await?;
+    let (live, (history, memory, queries, rewrite, vectors, steps)) =
+        try_join(pin!(generation::live(ports, &trace_id)), pin!(understand)).await?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
     let found = search(ports, settings, &live, &queries, &vectors, &ask.filter, &trace_id).await?;
     let searched_ms = ports.now_ms().saturating_sub(asked_at);
@@ -97,6 +108,11 @@ pub async fn prepare<P: Ports>(
     let mut candidates = retrieve::gather(found, ask.page.as_deref());
     retrieve::fuse(&mut candidates, weights);
     let evidence = retrieve::evidence(&queries, &candidates);
+    let reranked = rerank(ports, settings, &queries, &mut candidates, &trace_id).await;
+    let reranked_ms = settings.rerank_model.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
+    // What a reranker says is worth more than what was known before it. REFUSE_BELOW is of its scale then,
+    // and says nothing of another one.
+    let sure = if settings.rerank_model.is_some() { reranked } else { Some(evidence.total()) };
     let passages = retrieve::passages(&mut candidates, settings.top_k);
     let message_id = ports.unique_id();
     let trace = Trace {
@@ -113,7 +129,7 @@ pub async fn prepare<P: Ports>(
             .iter()
             .map(|found| if ask.trace { found.clone() } else { found.without_text() })
             .collect(),
-        evidence: evidence.total(),
+        evidence: sure.unwrap_or_default(),
         cosine: evidence.cosine,
         coverage: evidence.coverage,
         rules: Rules {
@@ -121,8 +137,10 @@ pub async fn prepare<P: Ports>(
             words_weight: weights.words,
             context_weight: weights.context,
             refuse_below: settings.refuse_below,
+            rerank_model: settings.rerank_model.clone(),
         },
-        steps: Steps { recalled_ms, embedded_ms, searched_ms, ..Steps::default() },
+        steps: Steps { embedded_ms, searched_ms, reranked_ms, ..steps },
+        rewrite,
         ..Trace::default()
     };
     let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
@@ -138,7 +156,7 @@ pub async fn prepare<P: Ports>(
         memory,
         sources: passages.iter().map(retrieve::source).collect(),
         passages: passages.into(),
-        evidence: evidence.total(),
+        evidence: sure,
         trace: Box::new(trace),
         traced: ask.trace,
     })
@@ -186,7 +204,8 @@ impl Prepared {
         if self.passages.is_empty() {
             return Some(RefusedBy::Search);
         }
-        (refuse_below > 0.0 && self.evidence < refuse_below).then_some(RefusedBy::Threshold)
+        let is_known = self.evidence.is_none_or(|evidence| refuse_below <= 0.0 || evidence >= refuse_below);
+        (!is_known).then_some(RefusedBy::Threshold)
     }
 
     /// What the answer may cite, for an error that comes with the pages all the same.
@@ -273,6 +292,30 @@ async fn recall(
     }
 }
 
+/// Has a follow-up question written so that it stands by itself, where a model is set for that: it takes
+/// the place of the question after the one before it. When that comes to nothing, that one stays.
+async fn rewrite<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    history: &[Exchange],
+    queries: &mut [String],
+    trace_id: &str,
+) -> Option<Rewrite> {
+    let model = settings.rewrite_model.as_deref()?;
+    let [question, in_context] = queries else { return None };
+    let messages = prompt::compose_rewriting(history, question);
+    let request = ChatRequest { messages, stream: true, max_tokens: REWRITE_TOKENS, temperature: 0.0 };
+    let ask = async |route: Route<'_>| draft::read_whole(ports.generate(model, &request, route).await?).await;
+    let call = pin!(persist(ports, route(settings), trace_id, "rewrite", ask));
+    let (text, usage) = bounded(ports, "the rewriting model", REWRITE_MS, trace_id, call).await.unwrap_or_default();
+    let written = prompt::read_rewritten(&text);
+    let used = written.is_some();
+    if let Some(written) = written {
+        *in_context = written;
+    }
+    Some(Rewrite { model: model.to_owned(), usage, used })
+}
+
 /// Embeds the queries in one call.
 async fn embed<P: Ports>(
     ports: &P,
@@ -312,7 +355,8 @@ async fn search<P: Ports>(
     };
     let nearest = async |options: &QueryOptions| {
         let find = async |_: Route<'_>| ports.search(vectors, options).await;
-        bounded(ports, "Vectorize", trace_id, pin!(persist(ports, Route::Direct, trace_id, "search", find))).await
+        bounded(ports, "Vectorize", SEARCH_MS, trace_id, pin!(persist(ports, Route::Direct, trace_id, "search", find)))
+            .await
     };
     let words = async {
         if settings.words_weight == 0.0 {
@@ -322,7 +366,8 @@ async fn search<P: Ports>(
             Err(Fault::NoBinding(_)) => Ok(None),
             found => found.map(Some),
         };
-        bounded(ports, "D1", trace_id, pin!(persist(ports, Route::Direct, trace_id, "look words up", find))).await
+        bounded(ports, "D1", SEARCH_MS, trace_id, pin!(persist(ports, Route::Direct, trace_id, "look words up", find)))
+            .await
     };
     let (with_text, by_id, words) = join3(pin!(nearest(&with_text)), pin!(nearest(&by_id)), pin!(words)).await;
     let words = words.ok().flatten();
@@ -340,18 +385,39 @@ async fn search<P: Ports>(
     Ok(retrieve::found(queries.len(), nearest, words, &live.retired))
 }
 
+/// Lets the reranker put the best candidates in order, if there is one. The best score; when it fails, all
+/// stays as it was found.
+async fn rerank(
+    ports: &(impl Rerank + Host),
+    settings: &Settings,
+    queries: &[String],
+    candidates: &mut [Candidate],
+    trace_id: &str,
+) -> Option<f64> {
+    let model = settings.rerank_model.as_deref()?;
+    if candidates.is_empty() {
+        return Some(0.0);
+    }
+    let request = retrieve::rerank_request(queries, candidates);
+    let call = async |route: Route<'_>| ports.rerank(model, &request, route).await;
+    let call = pin!(persist(ports, route(settings), trace_id, "rerank", call));
+    let ranked = bounded(ports, "the reranker", RERANK_MS, trace_id, call).await.ok()?;
+    retrieve::rerank(candidates, &ranked)
+}
+
 /// What a call gives, if that comes in time: a search that hangs must not keep the other waiting.
 async fn bounded<T>(
     ports: &impl Host,
     service: &'static str,
+    ms: u64,
     trace_id: &str,
     call: impl Future<Output = Result<T, ApiError>> + Unpin,
 ) -> Result<T, ApiError> {
-    match select(call, pin!(ports.sleep(SEARCH_MS))).await {
+    match select(call, pin!(ports.sleep(ms))).await {
         Either::Left((result, _)) => result,
         Either::Right(((), _)) => {
-            let late = Fault::TimedOut { service, ms: SEARCH_MS };
-            log(ports, trace_id, "search", &late);
+            let late = Fault::TimedOut { service, ms };
+            log(ports, trace_id, "wait", &late);
             Err(policy::tell(&late, ports.now_ms()))
         }
     }
@@ -497,16 +563,28 @@ async fn store(
     trace.error = error.as_ref().map(|error| error.code);
     let metadata = AnswerMetadata {
         refused: turn.refused,
-        cost_usd: if turn.model.is_empty() { Some(0.0) } else { draft.usage.cost_usd(&turn.model) },
+        cost_usd: cost_usd(&turn.model, draft.usage, trace.rewrite.as_ref()),
         model: turn.model.clone(),
         usage: draft.usage,
         cached: false,
-        suggestions: Vec::new(),
+        suggestions: retrieve::suggestions(&trace.candidates, &trace.cited),
+        refusal: trace.refused_by.map(|by| Refusal {
+            by,
+            searched: trace.queries.clone(),
+            support_url: settings.support_url.clone(),
+        }),
         memory,
     };
     (trace.model, trace.usage) = (metadata.model.clone(), metadata.usage);
     (trace.cost_usd, trace.cached) = (metadata.cost_usd, metadata.cached);
     Outcome { turn, metadata, error, trace, traced: prepared.traced, kept: None }
+}
+
+/// What the chat calls of an answer cost; `None` when the price of one is not known.
+fn cost_usd(model: &str, usage: Usage, rewrite: Option<&Rewrite>) -> Option<f64> {
+    let answer = if model.is_empty() { Some(0.0) } else { usage.cost_usd(model) };
+    let rewrite = rewrite.map_or(Some(0.0), |rewrite| rewrite.usage.cost_usd(&rewrite.model));
+    Some(answer? + rewrite?)
 }
 
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, Code};
 use crate::support::Support;
-use crate::trace::Trace;
+use crate::trace::{RefusedBy, Trace};
 use crate::vectorize::Filter;
 use crate::workers_ai::Usage;
 
@@ -160,7 +160,7 @@ fn last_user_text(messages: Vec<UiMessage>) -> String {
 }
 
 /// A page that an answer may cite.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// The number in `[n]`, from 1.
     pub n: u32,
@@ -174,6 +174,9 @@ pub struct Source {
     pub snippet: String,
     /// Cosine of question and passage.
     pub score: f64,
+    /// Product version that the page is of; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
 }
 
 /// A citation of an answer: which sentence it stands for, whether the page has what that says, and where.
@@ -223,14 +226,30 @@ pub struct AnswerMetadata {
     pub model: String,
     /// Tokens of the chat call.
     pub usage: Usage,
-    /// US dollars of the chat call; null for a model of unknown price.
+    /// US dollars of the chat calls; null for a model of unknown price.
     pub cost_usd: Option<f64>,
     /// Whether the answer came from a cache.
     pub cached: bool,
-    /// Questions to go on with.
+    /// Up to three sections near the question that the answer does not cite, to go on with: each is a
+    /// question that finds its section.
     pub suggestions: Vec<String>,
+    /// Beside a refusal: what the visitor can do now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
     /// What became of the conversation's memory.
     pub memory: Memory,
+}
+
+/// What comes with the sentence that the documentation does not answer; the nearest pages are the sources.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Refusal {
+    /// Who refused.
+    pub by: RefusedBy,
+    /// What was searched for.
+    pub searched: Vec<String>,
+    /// Where a person helps, as `SUPPORT_URL` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support_url: Option<String>,
 }
 
 /// The answer as one JSON, for `"stream": false`.
@@ -326,6 +345,9 @@ pub struct Config {
     pub suggestions: Vec<String>,
     /// Models a request may name.
     pub models: Vec<String>,
+    /// Where a person helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support_url: Option<String>,
     /// Longest question, characters.
     pub max_message_chars: usize,
 }

@@ -226,6 +226,31 @@ fn unreadable(message: &str) -> Fault {
     Fault::Unreadable { service: "Workers AI", message: message.to_owned() }
 }
 
+/// Reads an answer that no visitor sees, to its end, with the tokens that it took.
+///
+/// # Errors
+/// It broke off.
+pub(crate) async fn read_whole(mut answer: impl ByteStream) -> Result<(String, Usage), Fault> {
+    let (mut piece, mut body, mut decoder) = (Piece::default(), Vec::new(), Decoder::default());
+    while let Some(bytes) = answer.next().await? {
+        if answer.is_event_stream() {
+            decoder.push(&bytes, |data| piece.read(data)).map_err(|error| unreadable(&error.to_string()))?;
+        } else {
+            body.extend_from_slice(&bytes);
+        }
+        if piece.done {
+            break;
+        }
+    }
+    answer.complete();
+    if answer.is_event_stream() {
+        decoder.finish(|data| piece.read(data));
+    } else {
+        piece.read(&String::from_utf8_lossy(&body));
+    }
+    piece.fault.map_or(Ok((piece.text, piece.usage.unwrap_or_default())), Err)
+}
+
 /// What one read of the network brought.
 #[derive(Default)]
 struct Piece {
@@ -302,6 +327,7 @@ mod tests {
             url: "https://docs.example/page".to_owned(),
             snippet: String::new(),
             score: 0.0,
+            ..Source::default()
         };
         draft.begin("m", &[source(1), source(2)]);
         let result = pollster::block_on(draft.relay(Cut(pieces.into_iter()), &mut seen));

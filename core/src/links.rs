@@ -869,6 +869,7 @@ mod tests {
             url: url.into(),
             snippet: String::new(),
             score: 0.0,
+            ..Source::default()
         };
         let mut filter = LinkFilter::new(&[source(1, "https://d.example/p#a"), source(2, "https://d.example/q/")]);
         let mut out: String = pieces.iter().map(|piece| filter.push(piece)).collect();

@@ -11,7 +11,7 @@ use crate::generation::{Known, Retired, Store};
 use crate::session::Turn;
 use crate::trace::Kept;
 use crate::vectorize::{Match, QueryOptions};
-use crate::workers_ai::{AiError, ChatRequest};
+use crate::workers_ai::{AiError, ChatRequest, Ranked, RerankRequest};
 
 /// Turns texts into vectors by [`crate::embedding::SPEC`].
 pub trait Embed {
@@ -38,6 +38,12 @@ pub trait Lexical {
 
     /// The best sections of what is live, best first, with their words marked.
     async fn sections(&self, search: &TextSearch) -> Result<Vec<Hit>, Fault>;
+}
+
+/// Reads the question beside each passage.
+pub trait Rerank {
+    /// How well each passage answers, in any order.
+    async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault>;
 }
 
 /// Writes answers.
@@ -125,11 +131,14 @@ pub(crate) fn log(ports: &impl Host, trace_id: &str, step: &str, fault: &Fault) 
 
 /// All doors together.
 pub trait Ports:
-    Embed + Search<Vector = <Self as Embed>::Vector> + Lexical + Generate + Content + Sessions + Host
+    Embed + Search<Vector = <Self as Embed>::Vector> + Lexical + Rerank + Generate + Content + Sessions + Host
 {
 }
 
-impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Generate + Content + Sessions + Host> Ports for P {}
+impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Rerank + Generate + Content + Sessions + Host> Ports
+    for P
+{
+}
 
 /// Which way an AI call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

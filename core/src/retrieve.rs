@@ -8,6 +8,7 @@ use crate::generation::Retired;
 use crate::prompt::{self, Exchange, Passage};
 use crate::trace::{Candidate, Dropped, Shares};
 use crate::vectorize::{MAX_TOP_K, MAX_TOP_K_WITH_METADATA, Match, NO_ORDINAL, page_of};
+use crate::workers_ai::{Ranked, RerankContext, RerankRequest};
 
 /// Nearest vectors that a query asks for with their texts. What is found only further down has next
 /// to no chance to be among the passages.
@@ -276,6 +277,34 @@ pub fn fuse(candidates: &mut [Candidate], weights: Weights) {
     });
 }
 
+/// Candidates that a reranker reads: what it costs grows with them, and what answers is seldom further
+/// down.
+const RERANKED: usize = 20;
+
+/// What a reranker is asked: the question in the light of the one before it, and the best candidates.
+pub fn rerank_request(queries: &[String], candidates: &[Candidate]) -> RerankRequest {
+    let text = |Candidate { title, heading, text, .. }: &Candidate| format!("{title}\n{heading}\n{text}");
+    let contexts: Vec<RerankContext> =
+        candidates.iter().take(RERANKED).map(|candidate| RerankContext { text: text(candidate) }).collect();
+    RerankRequest { query: queries.last().cloned().unwrap_or_default(), top_k: contexts.len(), contexts }
+}
+
+/// Puts the candidates that a reranker read in its order; those that it says nothing of come after, and
+/// then those that it never saw. The best score; `None` when it said nothing of use, and all stays.
+pub fn rerank(candidates: &mut [Candidate], ranked: &[Ranked]) -> Option<f64> {
+    let count = candidates.len().min(RERANKED);
+    let seen = candidates.get_mut(..count)?;
+    let is_probability = ranked.iter().all(|ranked| (0.0..=1.0).contains(&ranked.score));
+    for Ranked { id, score } in ranked.iter().filter(|ranked| ranked.score.is_finite()) {
+        let score = if is_probability { *score } else { 1.0 / (1.0 + (-score).exp()) };
+        if let Some(candidate) = seen.get_mut(*id) {
+            candidate.reranked = Some(kept(score));
+        }
+    }
+    seen.sort_by(|a, b| b.reranked.unwrap_or(-1.0).total_cmp(&a.reranked.unwrap_or(-1.0)));
+    seen.first()?.reranked
+}
+
 /// Passages that [`evidence`] looks for the question's words in.
 const LOOKED_THROUGH: usize = 5;
 /// What the words count in [`evidence`], when the cosine counts the rest. Fitted on questions about two
@@ -342,24 +371,24 @@ fn stems(text: &str) -> Vec<u64> {
 /// that were found too are joined to it.
 pub fn passages(candidates: &mut [Candidate], top_k: usize) -> Vec<Passage> {
     let mut passages = Vec::new();
-    let mut chosen: Vec<(String, Vec<u64>)> = Vec::new();
+    let mut chosen: Vec<(String, String, Vec<u64>)> = Vec::new();
     for at in 0..candidates.len() {
         let Some(candidate) = candidates.get(at).filter(|candidate| candidate.n.is_none()) else { continue };
         let page = page_of(&candidate.id).0.to_owned();
         let words = words(&candidate.text);
         let dropped = if passages.len() >= top_k {
             Some(Dropped::Rank)
-        } else if chosen.iter().any(|(_, others)| overlap(&words, others) >= SAME) {
+        } else if chosen.iter().any(|(_, version, others)| is_same(&words, others, *version == candidate.version)) {
             Some(Dropped::Duplicate)
-        } else if chosen.iter().filter(|(other, _)| *other == page).count() >= MAX_PER_PAGE {
+        } else if chosen.iter().filter(|(other, ..)| *other == page).count() >= MAX_PER_PAGE {
             Some(Dropped::Page)
         } else {
             None
         };
         if dropped.is_none() {
             let n = u32::try_from(passages.len() + 1).unwrap_or(u32::MAX);
+            chosen.push((page, candidate.version.clone(), words));
             let text = joined(candidates, at, n);
-            chosen.push((page, words));
             if let Some(candidate) = candidates.get(at) {
                 passages.push(passage(candidate, n, text));
             }
@@ -378,7 +407,14 @@ fn passage(candidate: &Candidate, n: u32, text: String) -> Passage {
         heading: candidate.heading.clone(),
         url: candidate.url.clone(),
         text,
+        version: candidate.version.clone(),
     }
+}
+
+/// Whether a passage says nothing that another does not. What differs between two versions of a page may
+/// be a word, and is what matters.
+fn is_same(words: &[u64], others: &[u64], is_same_version: bool) -> bool {
+    if is_same_version { overlap(words, others) >= SAME } else { words == others }
 }
 
 /// The text of a candidate with the parts of the same section before and after it, as far as they were
@@ -406,6 +442,31 @@ fn joined(candidates: &mut [Candidate], at: usize, n: u32) -> String {
         }
     }
     text
+}
+
+/// Most sections that an answer is followed by.
+const SUGGESTED: usize = 3;
+
+/// What to ask next: headings of sections that were found and that an answer which cites `cited` did not
+/// use, those of the pages that it cites first. A heading that is a question is asked as it is; before
+/// another one stands the title of its page, so that it is found again.
+pub fn suggestions(candidates: &[Candidate], cited: &[u32]) -> Vec<String> {
+    let is_cited = |candidate: &&Candidate| candidate.n.is_some_and(|n| cited.contains(&n));
+    let sections: BTreeSet<&str> = candidates.iter().filter(is_cited).map(|cited| cited.url.as_str()).collect();
+    let pages: BTreeSet<&str> = candidates.iter().filter(is_cited).map(|cited| page_of(&cited.id).0).collect();
+    let (near, far): (Vec<&Candidate>, Vec<&Candidate>) = candidates
+        .iter()
+        .filter(|candidate| !candidate.heading.is_empty() && !sections.contains(candidate.url.as_str()))
+        .partition(|candidate| pages.contains(page_of(&candidate.id).0));
+    let mut suggestions: Vec<String> = Vec::new();
+    for Candidate { title, heading, .. } in near.into_iter().chain(far) {
+        let last = heading.rsplit(" › ").next().unwrap_or(heading);
+        let asked = if last.ends_with(['?', '？', '؟']) { last.to_owned() } else { format!("{title}: {last}") };
+        if suggestions.len() < SUGGESTED && !suggestions.contains(&asked) {
+            suggestions.push(asked);
+        }
+    }
+    suggestions
 }
 
 /// The words of a text, each as a number, in order and once.
@@ -462,6 +523,7 @@ pub fn source(passage: &Passage) -> Source {
         url: passage.url.clone(),
         snippet: snippet(&passage.text),
         score: rounded(passage.score),
+        version: passage.version.clone(),
     }
 }
 

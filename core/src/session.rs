@@ -213,6 +213,7 @@ mod tests {
             url: "https://d.example/p#h".into(),
             snippet: "s".into(),
             score: 0.5,
+            ..Source::default()
         };
         let turn = Turn { sources: vec![source], ..turn(7, "q", Finish::Stop) };
         let golden = r#"{"v":1,"id":"m7","at":7,"question":"q","answer":"yes","sources":[{"n":1,"title":"T","heading":"H","url":"https://d.example/p#h","snippet":"s","score":0.5}],"refused":false,"finish":"stop","model":"m"}"#;

@@ -4,7 +4,7 @@
 //! against it. All mistakes are reported together, so that a deployment is mended in one go.
 
 use crate::vectorize::MAX_TOP_K_WITH_METADATA;
-use crate::workers_ai::REMOVED_MODELS;
+use crate::workers_ai::{REMOVED_MODELS, RERANKER};
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +29,15 @@ settings! {
     PRODUCT = "", "Name of the product, for the prompt and the widget.";
     GREETING = "", "First line that the widget shows; a general one when empty.";
     SUGGESTIONS = "", "Questions that the widget offers at the start, one a line.";
+    SUPPORT_URL = "", "Where a person helps, https: or mailto:, given beside every answer that is not known; none when empty.";
     CHAT_MODEL = "@cf/meta/llama-3.1-8b-instruct-fast", "Workers AI model that answers.";
     FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas. A request may name any of the models here.";
     GATEWAY_ID = "", "AI Gateway that calls go through; none when empty.";
     TOP_K = "8", "Passages that are searched for and put into the prompt, 1 to 20.";
     WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; at 0, and without D1, words are not looked up.";
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
+    REWRITE_MODEL = "", "Chat model that writes a follow-up question so that it stands by itself, before it is searched for, such as @cf/meta/llama-3.2-3b-instruct: one call more before the search; without it, the question and the one before are searched for together.";
+    RERANK_MODEL = "", "Workers AI model that reads the question beside each of the 20 best passages and puts them in order, such as @cf/baai/bge-reranker-base: better answers, one call more before the first word; none when empty.";
     REFUSE_BELOW = "0", "Evidence, by meaning and by words, that the documentation speaks of a question; below it the bot refuses without asking a model, 0 to 1; 0 for never. It depends on the documentation: docent-eval calibrate fits it.";
     MAX_TOKENS = "768", "Longest answer, tokens.";
     TEMPERATURE = "0.2", "0 to 5; low, since an answer should say what the passages say.";
@@ -84,6 +87,8 @@ pub struct Settings {
     pub greeting: String,
     /// Questions to start with.
     pub suggestions: Vec<String>,
+    /// Where a person helps.
+    pub support_url: Option<String>,
     /// Chat models in the order they are tried; never empty.
     pub models: Vec<String>,
     /// AI Gateway id.
@@ -94,6 +99,10 @@ pub struct Settings {
     pub words_weight: f64,
     /// Weight of the second query in fusing; the first has 1.
     pub context_weight: f64,
+    /// Model that writes follow-up questions anew.
+    pub rewrite_model: Option<String>,
+    /// Model that puts passages in order.
+    pub rerank_model: Option<String>,
     /// Evidence below which no model is asked; 0 for never.
     pub refuse_below: f64,
     /// Longest answer, tokens.
@@ -142,11 +151,14 @@ impl Settings {
             greeting,
             product,
             suggestions: read.list("SUGGESTIONS", '\n'),
+            support_url: read.support_url(),
             models,
             gateway: Some(read.text("GATEWAY_ID")).filter(|id| !id.is_empty()),
             top_k: read.number("TOP_K", 1, MAX_TOP_K_WITH_METADATA),
             words_weight: read.number("WORDS_WEIGHT", 0.0, 1.0),
             context_weight: read.number("CONTEXT_WEIGHT", 0.0, 10.0),
+            rewrite_model: read.other_model("REWRITE_MODEL", "@cf/meta/llama-3.2-3b-instruct"),
+            rerank_model: read.other_model("RERANK_MODEL", RERANKER),
             refuse_below: read.number("REFUSE_BELOW", 0.0, 1.0),
             max_tokens: read.number("MAX_TOKENS", 16, 8_192),
             temperature: read.number("TEMPERATURE", 0.0, 5.0),
@@ -209,6 +221,27 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
     }
 
+    /// A model that need not be there.
+    fn other_model(&mut self, name: &str, such_as: &str) -> Option<String> {
+        let model = Some(self.text(name)).filter(|model| !model.is_empty())?;
+        if !model.starts_with("@cf/") || REMOVED_MODELS.iter().any(|(id, _)| *id == model) {
+            self.problems.push(format!(
+                "{name} is \"{model}\", which Workers AI does not offer: set the id of a model that it does, such as {such_as}, or leave it empty"
+            ));
+        }
+        Some(model)
+    }
+
+    fn support_url(&mut self) -> Option<String> {
+        let url = Some(self.text("SUPPORT_URL")).filter(|url| !url.is_empty())?;
+        if !["https://", "mailto:"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+            self.problems.push(format!(
+                "SUPPORT_URL is \"{url}\": set an address that begins with https:// or mailto:, such as https://www.example.com/contact"
+            ));
+        }
+        Some(url)
+    }
+
     fn origins(&mut self) -> Origins {
         let listed = self.list("ALLOWED_ORIGINS", ',');
         if listed.iter().any(|origin| origin == "*") {
@@ -268,6 +301,9 @@ mod tests {
             ("SESSION_TTL_SECONDS", "5"),
             ("TRACE_KEY", "guess me"),
             ("TRACE_DAYS", "forever"),
+            ("SUPPORT_URL", "javascript:alert(1)"),
+            ("RERANK_MODEL", "on"),
+            ("REWRITE_MODEL", "@cf/meta/llama-3.1-8b-instruct"),
         ])
         .unwrap_err();
         let expected = [
@@ -282,6 +318,9 @@ mod tests {
             "SESSION_TTL_SECONDS",
             "TRACE_KEY is too short",
             "TRACE_DAYS",
+            "SUPPORT_URL",
+            "RERANK_MODEL is",
+            "REWRITE_MODEL is",
         ];
         for part in expected {
             assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");

@@ -232,6 +232,9 @@ pub struct SourceDetail<'a> {
     pub snippet: &'a str,
     /// Cosine of question and passage.
     pub score: f64,
+    /// Product version that the page is of; may be empty.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub version: &'a str,
 }
 
 impl<'a> Part<'a> {
@@ -242,7 +245,12 @@ impl<'a> Part<'a> {
             url: &source.url,
             title: &source.title,
             provider_metadata: ProviderMetadata {
-                docent: SourceDetail { heading: &source.heading, snippet: &source.snippet, score: source.score },
+                docent: SourceDetail {
+                    heading: &source.heading,
+                    snippet: &source.snippet,
+                    score: source.score,
+                    version: &source.version,
+                },
             },
         }
     }
@@ -341,6 +349,7 @@ mod tests {
             url: "https://d.example/i#windows".into(),
             snippet: "Run \"it\"".into(),
             score: 0.5,
+            ..Source::default()
         };
         let mut out = Vec::new();
         Part::source(&source).encode(&mut out);

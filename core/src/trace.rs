@@ -50,7 +50,8 @@ pub struct Trace {
     #[serde(default)]
     pub left_out: usize,
     /// How sure it is that the documentation speaks of the question at all, 0 to 1; what refusing is
-    /// decided by: see [`crate::retrieve::Evidence`], which the next two make up.
+    /// decided by: with a reranker its best score, else see [`crate::retrieve::Evidence`], which the next
+    /// two make up.
     pub evidence: f64,
     /// Best cosine with the question, alone or in the light of the one before it.
     #[serde(default)]
@@ -63,6 +64,9 @@ pub struct Trace {
     pub rules: Rules,
     /// Who refused, if anybody did.
     pub refused_by: Option<RefusedBy>,
+    /// The call that wrote a follow-up question anew, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
     /// Each call of a chat model, in order. All but the last one failed.
     #[serde(default)]
     pub tries: Vec<Try>,
@@ -108,7 +112,7 @@ impl Trace {
 }
 
 /// Settings that decide what is offered and what is refused, as they were.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// `TOP_K`.
     pub top_k: usize,
@@ -119,6 +123,9 @@ pub struct Rules {
     pub context_weight: f64,
     /// `REFUSE_BELOW`.
     pub refuse_below: f64,
+    /// `RERANK_MODEL`; whether it answered, the candidates tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank_model: Option<String>,
 }
 
 /// One chunk that was found.
@@ -152,6 +159,9 @@ pub struct Candidate {
     /// The sum: what candidates are sorted by.
     #[serde(default)]
     pub relevance: f64,
+    /// How well it answers by the reranker, 0 to 1; candidates that have it come first, in its order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reranked: Option<f64>,
     /// Number it was offered to the model under, the last time that one was asked; null when the
     /// prompt had no room for it, or no model was asked.
     pub n: Option<u32>,
@@ -186,6 +196,11 @@ pub struct Shares {
     pub words: f64,
     /// The BM25 of its page's best two chunks.
     pub page_words: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so
+fn is_zero(ms: &u64) -> bool {
+    *ms == 0
 }
 
 impl Candidate {
@@ -251,6 +266,17 @@ impl Try {
     }
 }
 
+/// A call that writes a follow-up question anew; what it wrote is the second query.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// `REWRITE_MODEL`.
+    pub model: String,
+    /// Tokens of it.
+    pub usage: Usage,
+    /// Whether it wrote a question; else the second query is the question after the one before it.
+    pub used: bool,
+}
+
 /// Who refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -272,6 +298,12 @@ pub struct Steps {
     pub embedded_ms: u64,
     /// The index was searched.
     pub searched_ms: u64,
+    /// The question was written anew, or could not be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rewritten_ms: u64,
+    /// The reranker answered or failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reranked_ms: u64,
     /// A model was asked, and the first word was passed on.
     pub first_word_ms: u64,
     /// The answer was complete.

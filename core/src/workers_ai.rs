@@ -71,6 +71,43 @@ pub fn model(id: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.id == id)
 }
 
+/// The model of Workers AI that reads question and passage together. It sees 512 tokens of both.
+pub const RERANKER: &str = "@cf/baai/bge-reranker-base";
+
+/// Inputs of a reranker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerankRequest {
+    /// At least one character.
+    pub query: String,
+    /// Each at least one character.
+    pub contexts: Vec<RerankContext>,
+    /// How many are wanted; without it, few come.
+    pub top_k: usize,
+}
+
+/// A passage for a reranker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerankContext {
+    /// What it is judged by.
+    pub text: String,
+}
+
+/// Answer of a reranker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RerankResponse {
+    /// In any order.
+    pub response: Vec<Ranked>,
+}
+
+/// How well a passage answers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// Place in [`RerankRequest::contexts`], from 0.
+    pub id: usize,
+    /// 0 to 1, or its logit: the catalogue says the one, and the service has answered the other.
+    pub score: f64,
+}
+
 /// Inputs of an embedding model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedRequest {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use docent_core::embedding::SPEC;
 use docent_core::tokens;
 use docent_core::workers_ai::{
-    DEFAULT_MAX_TOKENS, MAX_EMBED_TEXTS, Message, REMOVED_MODELS, UNKNOWN_MODEL_CONTEXT, Usage, model as known_model,
+    DEFAULT_MAX_TOKENS, MAX_EMBED_TEXTS, Message, REMOVED_MODELS, RERANKER, UNKNOWN_MODEL_CONTEXT, Usage,
+    model as known_model,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +20,6 @@ use crate::lexical;
 use crate::refusal::Refusal;
 
 /// The reranker that is stood in for.
-pub(crate) const RERANKER: &str = "@cf/baai/bge-reranker-base";
 /// The gateway that every account has.
 pub(crate) const DEFAULT_GATEWAY: &str = "default";
 /// Tokens that a chat template puts around each message, roughly.

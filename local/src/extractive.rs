@@ -266,6 +266,7 @@ mod tests {
             url: chunk.metadata.url,
             text: chunk.metadata.text,
             score: 0.5,
+            version: chunk.metadata.version,
         };
         (1..).zip(chunks(&document, &SPEC)).map(passage).collect()
     }

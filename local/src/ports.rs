@@ -18,12 +18,14 @@ use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::ports::{
-    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions, Traces,
+    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Route, Search, Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
-use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, EmbedResponse};
+use docent_core::workers_ai::{
+    AiError, ChatRequest, EmbedRequest, EmbedResponse, Ranked, RerankRequest, RerankResponse,
+};
 use futures_util::future::try_join_all;
 use futures_util::stream::StreamExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -262,6 +264,17 @@ fn vectorize_fault(status: u16, body: &[u8]) -> Fault {
     let code = body.get("code").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
     let message = body.get("error").and_then(Value::as_str).map_or_else(|| format!("Status + {status}"), str::to_owned);
     Fault::Vectorize { code, message: format!("VECTOR_QUERY_ERROR: {message}") }
+}
+
+impl Rerank for LocalPorts {
+    async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault> {
+        let service = "Workers AI";
+        let response = self.run_model(model, &json!(request), route).await?;
+        let body =
+            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
+        let answer: RerankResponse = serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))?;
+        Ok(answer.response)
+    }
 }
 
 impl Generate for LocalPorts {

@@ -81,7 +81,15 @@ fn labelled() -> (Rc<[Passage]>, String) {
     for (n, (head, sentences)) in (1..).zip(pages.take(PASSAGES)) {
         let (title, text) = head.split_once("\n\n").unwrap();
         let [title, url] = [title, "https://docs.example/page#part"].map(str::to_owned);
-        passages.push(Passage { n, title, heading: String::new(), url, text: text.to_owned(), score: 0.5 });
+        passages.push(Passage {
+            n,
+            title,
+            heading: String::new(),
+            url,
+            text: text.to_owned(),
+            score: 0.5,
+            version: String::new(),
+        });
         for line in sentences.lines().take(2) {
             let sentence = line.split_once("] ").unwrap().1.trim_end_matches('.');
             answer.extend([sentence, " [", &n.to_string(), "].\n"]);

@@ -10,6 +10,7 @@ mod bot; // starts one
 mod citations;
 mod clients;
 mod conversation; // questions, follow-ups, sessions
+mod guidance; // what comes beside an answer
 mod streaming; // what arrives when // other people's clients, and a browser
 
 mod search; // what is found while somebody types

@@ -13,7 +13,7 @@ fn envelope(code: u32) -> String {
     json!({ "success": false, "result": null, "errors": [{ "code": code, "message": PRIVATE }] }).to_string()
 }
 
-fn fault(service: &str, operation: &str, status: u16, body: &str) -> Value {
+pub(crate) fn fault(service: &str, operation: &str, status: u16, body: &str) -> Value {
     json!({ "service": service, "operation": operation, "respond": { "status": status, "body": body } })
 }
 

@@ -12,12 +12,14 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Route, Search, Sessions, Traces};
+use docent_core::ports::{
+    Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Route, Search, Sessions, Traces,
+};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::vectorize::{Match, Metadata, NO_ORDINAL, QueryOptions};
-use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest};
+use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, Ranked, RerankRequest};
 use futures_util::future::join_all;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, JSON, Reflect};
@@ -218,17 +220,7 @@ impl Embed for Doors {
             pooling: SPEC.pooling.to_owned(),
         };
         let inputs = serde_json::to_string(&inputs).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
-        self.check_ai()?;
-        let mut watch = Watch::start(self.first_byte_ms, self.first_byte_ms)?;
-        let signal = watch.signal();
-        let call = std::pin::pin!(self.run(SPEC.model, &inputs, route, &signal));
-        let response = accepted(watch.over(call).await?.map_err(thrown)?).await?;
-        let body = JsFuture::from(response.json().map_err(thrown)?);
-        let answer = watch.over(body).await?.map_err(thrown)?;
-        watch.complete();
-        let data: Array = Reflect::get(&answer, &"data".into())
-            .and_then(JsCast::dyn_into)
-            .map_err(|_| unreadable("Workers AI", "an embedding without data"))?;
+        let data = self.list(SPEC.model, &inputs, route, "data").await?;
         let vectors: Vec<JsValue> = data.iter().collect();
         let fits = |vector: &JsValue| {
             vector.dyn_ref::<Array>().is_some_and(|vector| usize::try_from(vector.length()) == Ok(SPEC.dimensions))
@@ -238,6 +230,23 @@ impl Embed for Doors {
         } else {
             Err(unreadable("Workers AI", &format!("not {} vectors of {} numbers", texts.len(), SPEC.dimensions)))
         }
+    }
+}
+
+impl Doors {
+    /// A list in the JSON that a model answers with.
+    async fn list(&self, model: &str, inputs: &str, route: Route<'_>, name: &str) -> Result<Array, Fault> {
+        self.check_ai()?;
+        let mut watch = Watch::start(self.first_byte_ms, self.first_byte_ms)?;
+        let signal = watch.signal();
+        let call = std::pin::pin!(self.run(model, inputs, route, &signal));
+        let response = accepted(watch.over(call).await?.map_err(thrown)?).await?;
+        let body = JsFuture::from(response.json().map_err(thrown)?);
+        let answer = watch.over(body).await?.map_err(thrown)?;
+        watch.complete();
+        Reflect::get(&answer, &name.into())
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| unreadable("Workers AI", &format!("an answer without {name}")))
     }
 }
 
@@ -274,16 +283,10 @@ fn read_match(found: &Found) -> Match {
         anchor: text(&metadata.anchor()),
         lang: text(&metadata.lang()),
         version: text(&metadata.version()),
-        ordinal: ordinal(&metadata.ordinal()),
+        ordinal: place(&metadata.ordinal()).and_then(|place| u32::try_from(place).ok()).unwrap_or(NO_ORDINAL),
         ..Metadata::default()
     });
     Match { id: text(&found.id()), score: found.score().as_f64().unwrap_or_default(), metadata }
-}
-
-/// A whole number from 0; [`NO_ORDINAL`] if it is none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
-fn ordinal(field: &JsValue) -> u32 {
-    field.as_f64().map_or(NO_ORDINAL, |ordinal| ordinal as u32)
 }
 
 /// A field that should be text; empty if it is not.
@@ -342,6 +345,24 @@ fn read_hit(row: &Found) -> Hit {
         version: text(&row.version()),
         text: text(&row.text()),
     }
+}
+
+impl Rerank for Doors {
+    async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault> {
+        let inputs = serde_json::to_string(request).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
+        let ranked = self.list(model, &inputs, route, "response").await?;
+        let read = |ranked: JsValue| {
+            let ranked: &Found = ranked.unchecked_ref();
+            Some(Ranked { id: place(&ranked.id())?, score: ranked.score().as_f64()? })
+        };
+        ranked.iter().map(read).collect::<Option<_>>().ok_or_else(|| unreadable("Workers AI", "a rank without number"))
+    }
+}
+
+/// A whole number from 0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is whole and not negative, and saturates
+fn place(field: &JsValue) -> Option<usize> {
+    field.as_f64().filter(|place| *place >= 0.0 && place.fract() == 0.0).map(|place| place as usize)
 }
 
 impl Generate for Doors {

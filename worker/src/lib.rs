@@ -195,8 +195,8 @@ fn failed(doors: &Doors, fault: &docent_core::ports::Fault) -> ApiError {
 }
 
 fn config(settings: &Settings) -> Result<Response, ApiError> {
-    let Settings { product, greeting, suggestions, models, .. } = settings.clone();
-    let config = Config { product, greeting, suggestions, models, max_message_chars: MAX_MESSAGE_CHARS };
+    let Settings { product, greeting, suggestions, models, support_url, .. } = settings.clone();
+    let config = Config { product, greeting, suggestions, models, support_url, max_message_chars: MAX_MESSAGE_CHARS };
     http::json(&config).map_err(internal)
 }
 

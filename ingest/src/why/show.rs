@@ -128,28 +128,36 @@ fn cites(trace: &Trace) -> String {
     if numbers.is_empty() { String::new() } else { format!(", citing {}", numbers.join(" ")) }
 }
 
-/// A table: number, ranks and cosines in the list of each query, and what was made of it.
+/// A table: number, the rank and cosine that each query's vector gave it, the rank that its words gave it,
+/// and what was made of it.
 fn candidates(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     if trace.candidates.is_empty() {
         return Ok(());
     }
     let lists = trace.queries.len().max(1);
     let heads: String = if lists == 1 {
-        "  rank  cosine".to_owned()
+        "  rank  cosine  words".to_owned()
     } else {
-        (1..=lists).map(|list| format!("  rank{list}  cosine{list}")).collect::<Vec<_>>().concat()
+        (1..=lists).map(|list| format!("  rank{list}  cosine{list}  words{list}")).collect::<Vec<_>>().concat()
     };
-    writeln!(f, "\n  n{heads}  found")?;
+    let is_reranked = trace.candidates.iter().any(|candidate| candidate.reranked.is_some());
+    writeln!(f, "\n  n{}{heads}  found", if is_reranked { "  reranked" } else { "" })?;
     for candidate in &trace.candidates {
         let n = candidate.n.map_or_else(|| "-".to_owned(), |n| n.to_string());
         write!(f, "{n:>3}")?;
+        if is_reranked {
+            let score = candidate.reranked.map_or_else(|| "-".to_owned(), |score| format!("{score:.3}"));
+            write!(f, "  {score:>8}")?;
+        }
         for list in 0..lists {
             let wide = usize::from(lists > 1);
-            let rank =
-                candidate.ranks.get(list).copied().flatten().map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+            let place = |ranks: &[Option<u32>]| {
+                ranks.get(list).copied().flatten().map_or_else(|| "-".to_owned(), |rank| rank.to_string())
+            };
+            let (rank, words) = (place(&candidate.ranks), place(&candidate.word_ranks));
             let score = candidate.scores.get(list).copied().flatten();
             let score = score.map_or_else(|| "-".to_owned(), |score| format!("{score:.3}"));
-            write!(f, "  {rank:>rank_width$}  {score:>score_width$}", rank_width = 4 + wide, score_width = 6 + wide)?;
+            write!(f, "  {rank:>0$}  {score:>1$}  {words:>2$}", 4 + wide, 6 + wide, 5 + wide)?;
         }
         writeln!(f, "  {} <{}>{}", named(candidate), plain(&candidate.url), remark(trace, candidate))?;
     }
@@ -158,7 +166,7 @@ fn candidates(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     }
     if lists > 1 {
         for (list, query) in (1..).zip(&trace.queries) {
-            writeln!(f, "    rank{list}, cosine{list}: {}", short(query, QUESTION_CHARS))?;
+            writeln!(f, "    rank{list}, cosine{list}, words{list}: {}", short(query, QUESTION_CHARS))?;
         }
     }
     Ok(())
@@ -188,8 +196,10 @@ fn timeline(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     let steps = &trace.steps;
     let mut ends = vec![
         ("read the conversation".to_owned(), steps.recalled_ms),
+        ("write it anew".to_owned(), steps.rewritten_ms),
         ("embed the question".to_owned(), steps.embedded_ms),
         ("search".to_owned(), steps.searched_ms),
+        ("rerank".to_owned(), steps.reranked_ms),
     ];
     let failed = trace.tries.iter().filter(|call| call.fault.is_some() && call.ended_ms <= steps.first_word_ms.max(1));
     ends.extend(failed.map(|call| (format!("{} fails", plain(&call.model)), call.ended_ms)));
