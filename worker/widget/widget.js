@@ -30,6 +30,8 @@
     reset: 'New conversation',
     conversation: 'Conversation',
     suggestions: 'Suggested questions',
+    next: 'To go on',
+    contact: 'Ask a person',
     input: 'Your question',
     placeholder: 'Ask a question…',
     send: 'Send',
@@ -59,6 +61,12 @@
   };
 
   // ---------------------------------------------------------------------------------- nodes
+
+  /** Questions to ask with one press. */
+  function suggested(questions, ask) {
+    return questions.map((question) => h('li', {},
+      h('button', { type: 'button', class: 'suggestion', part: 'suggestion', dir: 'auto', click: () => ask(question) }, question)));
+  }
 
   /** An element with attributes (functions become listeners, `null` and `false` are left out). */
   function h(name, attributes = {}, ...children) {
@@ -789,7 +797,8 @@
     source(source) {
       if (!Number.isInteger(source.n) || this.#sources.has(source.n)) return;
       this.#sources.set(source.n, source);
-      const { n, title, heading: trail, url, snippet } = source;
+      const { n, title, heading, url, snippet, version } = source;
+      const trail = [heading, version].filter(Boolean).join(', ');
       const texts = [h('span', { class: 'number', 'aria-hidden': 'true' }, String(n)),
         h('span', { class: 'title' }, title || url, trail ? h('span', { class: 'trail' }, ` › ${trail}`) : null),
         snippet ? h('span', { class: 'snippet' }, snippet) : null];
@@ -827,6 +836,13 @@
       if (refused) this.say(TEXTS.refused, 'label');
       const remark = { length: TEXTS.cut, error: TEXTS.unfinished }[finishReason] ?? (kept === 'unavailable' ? TEXTS.forgetful : null);
       if (remark) this.#remark(remark);
+    }
+
+    /** What to do next: sections near the question, and where a person helps. */
+    offer({ suggestions = [], refusal }, ask) {
+      const contact = refusal?.support_url && link(refusal.support_url, { class: 'button contact', part: 'contact' }, TEXTS.contact);
+      if (contact) this.#list.before(contact);
+      if (suggestions.length) this.node.append(h('ul', { class: 'suggestions next', 'aria-label': TEXTS.next }, ...suggested(suggestions, ask)));
     }
 
     stopped() {
@@ -989,6 +1005,7 @@
           break;
         case 'finish':
           turn.finish({ ...part.messageMetadata, finishReason: part.finishReason });
+          turn.offer(part.messageMetadata ?? {}, (question) => this.#follow(question));
       }
     }
 
@@ -1014,12 +1031,13 @@
       this.#title();
       const { greeting, suggestions = [] } = this.#config;
       if (greeting) this.#ui.greeting.textContent = greeting;
-      this.#ui.suggestions.replaceChildren(...suggestions.map((question) => h('li', {},
-        h('button', { type: 'button', class: 'suggestion', part: 'suggestion', dir: 'auto', click: () => {
-          this.#ui.log.focus(); // the button goes; and a phone's keyboard should not cover the answer
-          this.ask(question);
-        } }, question))));
+      this.#ui.suggestions.replaceChildren(...suggested(suggestions, (question) => this.#follow(question)));
       this.#ui.suggestions.hidden = !suggestions.length;
+    }
+
+    #follow(question) {
+      this.#ui.log.focus(); // the button goes; and a phone's keyboard should not cover the answer
+      this.ask(question);
     }
 
     async #remember() {
@@ -1191,6 +1209,8 @@ h2 { flex: 1; min-width: 0; font-weight: 650; overflow: hidden; text-overflow: e
 .log { flex: 1; min-height: 0; overflow: hidden auto; overscroll-behavior: contain; padding: 0 1em; overflow-wrap: anywhere; }
 .greeting { margin-top: 1.25em; }
 .suggestions { list-style: none; display: flex; flex-direction: column; align-items: start; gap: .5em; margin-top: 1em; }
+.turn:not(.newest) .next { display: none; }
+.contact { display: inline-flex; align-items: center; margin-block: .6em; text-decoration: none; }
 .suggestion, .button {
   min-height: 44px; padding: .5em .9em; text-align: start; border: 1px solid var(--_line); border-radius: 12px;
   background: var(--_bg); color: var(--_accent);
