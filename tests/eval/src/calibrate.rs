@@ -1,7 +1,7 @@
 //! Settings fitted to questions: on one half of them, with what they do on the other, which had no
 //! part in it.
 //!
-//! From a run of answers with traces: `REFUSE_BELOW`, and from its follow-ups `CONTEXT_WEIGHT`. From
+//! From a run of answers with traces: `REFUSE_BELOW`, `WORDS_WEIGHT`, and from its follow-ups `CONTEXT_WEIGHT`. From
 //! two runs of a search: the weights of vectors and words. A weight that is not distinguishably better
 //! on the other half stays as it is.
 
@@ -31,8 +31,6 @@ use threshold::{Evidence, Point, Share};
 const LEAST: usize = 5;
 /// A setting that is fitted to fewer questions of a kind is not written: one question would move it.
 const LEAST_TO_WRITE: usize = 20;
-/// What the bot does when the setting is not given.
-const DEFAULT_CONTEXT_WEIGHT: f64 = 1.0;
 
 /// The command.
 #[derive(Debug, Args)]
@@ -89,12 +87,18 @@ struct Calibration {
     target_false_refusals: f64,
     /// Nothing when there are too few questions.
     threshold: Option<Threshold>,
-    /// Nothing when there are too few follow-ups.
-    weight: Option<Fitted>,
-    weight_name: &'static str,
+    /// Without those for which there are too few questions.
+    weights: Vec<Weight>,
     measure: String,
     /// What is missing for the rest, and what was written.
     notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Weight {
+    name: &'static str,
+    #[serde(flatten)]
+    fitted: Fitted,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,19 +151,29 @@ impl Calibrate {
         if fitted.is_none() {
             notes.push(too_few("REFUSE_BELOW", "questions to refuse and as many answerable ones", LEAST));
         }
-        let listed = fusion::follow_ups(run);
-        let current = run.header.settings.get("CONTEXT_WEIGHT").and_then(|weight| weight.parse().ok());
-        let weight = self.weight(&listed, current.unwrap_or(DEFAULT_CONTEXT_WEIGHT), (&fit, &report));
-        if weight.is_none() {
-            notes.push(too_few("CONTEXT_WEIGHT", "follow-ups that name the pages that answer them", LEAST));
+        let by_words = ("WORDS_WEIGHT", "questions that name the pages that answer them, asked of a bot with D1");
+        let follow_ups = ("CONTEXT_WEIGHT", "follow-ups that name the pages that answer them");
+        let fitted_of = |(name, kind), listed: &[Listed], tried: &[f64], current: fn(&Listed) -> f64| {
+            let fitted = self.weight(listed, listed.first().map_or(0.0, current), tried, (&fit, &report));
+            fitted.map(|fitted| Weight { name, fitted }).ok_or_else(|| too_few(name, kind, LEAST))
+        };
+        let mut weights = Vec::new();
+        for weight in [
+            fitted_of(by_words, &fusion::by_words(run), &fusion::SHARES, |listed| listed.in_force.words),
+            fitted_of(follow_ups, &fusion::follow_ups(run), &fusion::RATIOS, |listed| listed.in_force.context),
+        ] {
+            match weight {
+                Ok(weight) => weights.push(weight),
+                Err(note) => notes.push(note),
+            }
         }
         if let Some(path) = &self.write {
-            let settings = self.writable(run, &halves, fitted.as_ref(), weight.as_ref())?;
+            let settings = self.writable(run, &halves, fitted.as_ref(), &weights)?;
             let changes = deployment::write(path, &settings).map_err(CalibrateError::Unfit)?;
             let what = if changes.is_empty() { vec!["nothing to change".to_owned()] } else { changes };
             notes.extend(what.into_iter().map(|change| format!("{}: {change}", path.display())));
         }
-        Ok(self.calibration(run, fitted, weight, "CONTEXT_WEIGHT", notes))
+        Ok(self.calibration(run, fitted, weights, notes))
     }
 
     fn search(&self, run: &Run, bm25: &Run) -> Result<Calibration, CalibrateError> {
@@ -171,19 +185,19 @@ impl Calibrate {
         let questions: Vec<Question> = listed.iter().map(|listed| listed.question.clone()).collect();
         let (fit, report) = halves(&questions, self.seed);
         let Weights { dense, bm25 } = Weights::default();
-        let weight = self.weight(&listed, bm25 / dense, (&fit, &report));
+        let weight = self.weight(&listed, bm25 / dense, &fusion::RATIOS, (&fit, &report));
         let note = too_few("the weight of bm25", "questions that name the pages that answer them", LEAST);
         let setting = |weight: &Fitted| format!("as a setting: WORDS_WEIGHT = {:.2}", fusion::share_of(weight.chosen));
         let notes = vec![weight.as_ref().map_or(note, setting)];
-        Ok(self.calibration(run, None, weight, "weight of bm25 (dense = 1)", notes))
+        let weight = weight.map(|fitted| Weight { name: "weight of bm25 (dense = 1)", fitted });
+        Ok(self.calibration(run, None, weight.into_iter().collect(), notes))
     }
 
     fn calibration(
         &self,
         run: &Run,
         threshold: Option<Threshold>,
-        weight: Option<Fitted>,
-        weight_name: &'static str,
+        weights: Vec<Weight>,
         notes: Vec<String>,
     ) -> Calibration {
         Calibration {
@@ -191,8 +205,7 @@ impl Calibrate {
             seed: self.seed,
             target_false_refusals: self.target_false_refusals,
             threshold,
-            weight,
-            weight_name,
+            weights,
             measure: self.measure.name.clone(),
             notes,
         }
@@ -219,14 +232,20 @@ impl Calibrate {
         })
     }
 
-    fn weight(&self, listed: &[Listed], current: f64, (fit, report): (&[Question], &[Question])) -> Option<Fitted> {
+    fn weight(
+        &self,
+        listed: &[Listed],
+        current: f64,
+        tried: &[f64],
+        (fit, report): (&[Question], &[Question]),
+    ) -> Option<Fitted> {
         let of = |half: &[Question]| -> Vec<&Listed> {
             let ids: BTreeSet<&str> = half.iter().map(|question| question.id.as_str()).collect();
             listed.iter().filter(|listed| ids.contains(listed.question.id.as_str())).collect()
         };
         let (fit, report) = (of(fit), of(report));
         let enough = fit.len().min(report.len()) >= LEAST;
-        enough.then(|| fusion::fit(&fit, &report, current, &self.measure, self.seed))
+        enough.then(|| fusion::fit([&fit, &report], current, tried, &self.measure, self.seed))
     }
 
     fn writable(
@@ -234,7 +253,7 @@ impl Calibrate {
         run: &Run,
         [fit, _]: &[Vec<Evidence>; 2],
         threshold: Option<&Threshold>,
-        weight: Option<&Fitted>,
+        weights: &[Weight],
     ) -> Result<Vec<(&'static str, f64)>, CalibrateError> {
         if run.header.embedder.contains("lexical") && !self.allow_lexical {
             let reason = "not written: the run's vectors are the lexical embedder's, whose cosines say nothing of the \
@@ -255,8 +274,9 @@ impl Calibrate {
             }
         }
         #[allow(clippy::float_cmp)] // it is the same number or it is not
-        let changed = weight.filter(|weight| weight.chosen != weight.current && weight.questions.0 >= LEAST_TO_WRITE);
-        settings.extend(changed.map(|weight| ("CONTEXT_WEIGHT", weight.chosen)));
+        let is_changed = |fitted: &Fitted| fitted.chosen != fitted.current && fitted.questions.0 >= LEAST_TO_WRITE;
+        let changed = weights.iter().filter(|weight| is_changed(&weight.fitted));
+        settings.extend(changed.map(|weight| (weight.name, weight.fitted.chosen)));
         Ok(settings)
     }
 }
@@ -281,26 +301,24 @@ impl fmt::Display for Calibration {
         if let Some(threshold) = &self.threshold {
             threshold.show(f, self.target_false_refusals, &self.embedder)?;
         }
-        if let Some(weight) = &self.weight {
-            self.show_weight(f, weight)?;
-        }
+        self.weights.iter().try_for_each(|weight| self.show_weight(f, weight))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
 }
 
 impl Calibration {
-    fn show_weight(&self, f: &mut fmt::Formatter<'_>, weight: &Fitted) -> fmt::Result {
-        let Fitted { current, best, before, after, p, questions, chosen, .. } = weight;
-        let (name, measure) = (self.weight_name, &self.measure);
+    fn show_weight(&self, f: &mut fmt::Formatter<'_>, Weight { name, fitted }: &Weight) -> fmt::Result {
+        let Fitted { current, best, before, after, p, questions, chosen, .. } = fitted;
+        let measure = &self.measure;
         writeln!(
             f,
             "{name} = {chosen}, chosen on {} questions by {measure}, reported on {} others",
             questions.0, questions.1
         )?;
-        for (tried, mean) in &weight.curve {
+        for (tried, mean) in &fitted.curve {
             writeln!(f, "  {tried:<6} {mean:.3} {}", bar(*mean))?;
         }
-        let (low, high) = weight.interval.unwrap_or((0.0, 0.0));
+        let (low, high) = fitted.interval.unwrap_or((0.0, 0.0));
         let difference = after - before;
         write!(f, "  on the others: {current} {before:.3}, {best} {after:.3}; difference {difference:+.3} ")?;
         writeln!(f, "[{low:+.3}, {high:+.3}], p {p:.3}")?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use docent_core::retrieve::{self, Weights};
-use docent_core::trace::{Candidate, Shares};
+use docent_core::trace::{Candidate, Shares, Trace};
 use serde::Serialize;
 
 use crate::measures::Measure;
@@ -13,7 +13,9 @@ use crate::records::{Found, Record, Run};
 use crate::statistics::{Resampling, paired_interval, paired_p};
 
 /// Weights of the second list that are tried, when the first counts 1.
-pub const TRIED: [f64; 10] = [0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0];
+pub const RATIOS: [f64; 10] = [0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0];
+/// Weights that are tried where the other has the rest to 1.
+pub const SHARES: [f64; 10] = [0.0, 0.1, 0.2, 0.25, 0.33, 0.4, 0.5, 0.6, 0.75, 1.0];
 /// A difference that chance makes in fewer than one of twenty cases counts as one.
 const ALPHA: f64 = 0.05;
 
@@ -26,20 +28,10 @@ pub struct Listed {
     pub candidates: Vec<Candidate>,
     /// Where pages are published.
     pub base_url: String,
-    /// The weights of fusion for a weight of the second list, when the first counts 1.
-    pub weights: fn(f64, f64) -> Weights,
-    /// `WORDS_WEIGHT` as it was.
-    pub words: f64,
-}
-
-/// The second list is that of the question in the light of the one before.
-fn of_context(weight: f64, words: f64) -> Weights {
-    Weights { words, context: weight }
-}
-
-/// The second list is that of words.
-fn of_words(weight: f64, _: f64) -> Weights {
-    Weights { words: share_of(weight), context: 0.0 }
+    /// The weights of fusion for the one that is tried, and those that were in force.
+    pub weights: fn(f64, Weights) -> Weights,
+    /// Those that were in force.
+    pub in_force: Weights,
 }
 
 /// What a weight is of both, when the other is 1.
@@ -70,18 +62,28 @@ pub struct Fitted {
     pub chosen: f64,
 }
 
-/// Follow-ups of a run, with what both of their searches found.
+/// Follow-ups of a run, with what both of their searches found, to be weighed against each other.
 pub fn follow_ups(run: &Run) -> Vec<Listed> {
+    let of_context = |context, in_force| Weights { context, ..in_force };
+    judged(run, of_context, |record, trace| trace.queries.len() == 2 && !record.question.turns.is_empty())
+}
+
+/// Questions of a run that were searched by vectors and by words, to be weighed against each other.
+pub fn by_words(run: &Run) -> Vec<Listed> {
+    let of_words = |words, in_force| Weights { words, ..in_force };
+    judged(run, of_words, |_, trace| (0.0..1.0).contains(&trace.rules.words_weight) && trace.rules.words_weight > 0.0)
+}
+
+fn judged(run: &Run, weights: fn(f64, Weights) -> Weights, is_wanted: impl Fn(&Record, &Trace) -> bool) -> Vec<Listed> {
     let listed = |record: &Record| {
         let trace = record.answer.as_ref()?.trace.as_ref()?;
         let is_judged = !record.question.pages.is_empty() && !record.question.refuse;
-        let both = trace.queries.len() == 2 && !record.question.turns.is_empty();
-        (is_judged && both && record.repeat == 0).then(|| Listed {
+        (is_judged && is_wanted(record, trace) && record.repeat == 0).then(|| Listed {
             question: record.question.clone(),
             candidates: trace.candidates.clone(),
             base_url: run.header.base_url.clone(),
-            weights: of_context,
-            words: trace.rules.words_weight,
+            weights,
+            in_force: Weights { words: trace.rules.words_weight, context: trace.rules.context_weight },
         })
     };
     run.records.iter().filter_map(listed).collect()
@@ -96,8 +98,8 @@ pub fn of_runs(first: &Run, second: &Run) -> Vec<Listed> {
         question: first.question.clone(),
         candidates: candidates(&[&first.ranking, &second.ranking]),
         base_url: String::new(),
-        weights: of_words,
-        words: 0.0,
+        weights: |ratio, _| Weights { words: share_of(ratio), context: 0.0 },
+        in_force: Weights { words: 0.0, context: 0.0 },
     })
     .collect()
 }
@@ -134,10 +136,10 @@ fn candidates(lists: &[&Vec<Found>; 2]) -> Vec<Candidate> {
 }
 
 impl Listed {
-    /// The measure, when the second list has this weight.
+    /// The measure with this weight.
     fn value(&self, weight: f64, measure: &Measure) -> Option<f64> {
         let mut candidates = self.candidates.clone();
-        retrieve::fuse(&mut candidates, (self.weights)(weight, self.words));
+        retrieve::fuse(&mut candidates, (self.weights)(weight, self.in_force));
         let found = |(rank, candidate): (u32, Candidate)| {
             // Of a search, the names are known; of a bot, they are in the address.
             let (page, passage) = if self.base_url.is_empty() {
@@ -162,8 +164,8 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// Chooses on one half and reports on the other. Of equal weights the one nearest to that in force.
-pub fn fit(fit: &[&Listed], report: &[&Listed], current: f64, measure: &Measure, seed: u64) -> Fitted {
-    let curve: Vec<(f64, f64)> = TRIED.iter().map(|weight| (*weight, mean(&values(fit, *weight, measure)))).collect();
+pub fn fit([fit, report]: [&[&Listed]; 2], current: f64, tried: &[f64], measure: &Measure, seed: u64) -> Fitted {
+    let curve: Vec<(f64, f64)> = tried.iter().map(|weight| (*weight, mean(&values(fit, *weight, measure)))).collect();
     let nearer = |a: f64, b: f64| (a - current).abs() < (b - current).abs();
     let in_force = (current, mean(&values(fit, current, measure)));
     let (best, _) = curve.iter().fold(in_force, |best, tried| {

@@ -11,7 +11,7 @@ use docent_eval::questions::{Grades, Question};
 use docent_eval::records::{Answer, Header, RUN_VERSION, Record, Run};
 use docent_eval::retrieval::words::Words;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn docent_eval(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_docent-eval")).args(arguments).output().unwrap()
@@ -214,7 +214,31 @@ fn a_threshold_refuses_what_it_can_within_the_target_and_is_judged_on_other_ques
     let none = json(&["calibrate", text(&run), "--json", "--target-false-refusals", "0"]);
     assert_eq!(none["threshold"]["fit"]["wrongly_refused"]["count"], 0);
     // The question before is what finds follow-ups here.
-    assert!(fitted["weight"]["chosen"].as_f64().unwrap() > 1.0, "{}", fitted["weight"]);
+    assert_eq!(fitted["weights"][0]["name"], "CONTEXT_WEIGHT", "the bot did not search by words: {fitted}");
+    assert!(fitted["weights"][0]["chosen"].as_f64().unwrap() > 1.0, "{}", fitted["weights"]);
+}
+
+#[test]
+fn words_get_the_weight_that_finds_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = answers(folder.path(), "bge", 100);
+    let mut run = Run::read(&path).unwrap();
+    for trace in run.records.iter_mut().filter_map(|record| record.answer.as_mut()?.trace.as_mut()) {
+        (trace.rules.words_weight, trace.rules.context_weight) = (0.1, 1.0);
+        for candidate in &mut trace.candidates {
+            let (vector, words) = if candidate.id == "right" { (0.5, 1.0) } else { (1.0, 0.0) };
+            candidate.shares = vec![Shares { vector, page_vector: vector, words, page_words: words }; 2];
+        }
+    }
+    let lines = run.records.iter().map(|record| serde_json::to_string(record).unwrap());
+    let lines: Vec<String> = std::iter::once(serde_json::to_string(&run.header).unwrap()).chain(lines).collect();
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let fitted = &json(&["calibrate", text(&path), "--json"])["weights"][0];
+    // Below a third, the page that vectors find is first.
+    assert_eq!(
+        (&fitted["name"], &fitted["current"], &fitted["chosen"]),
+        (&json!("WORDS_WEIGHT"), &json!(0.1), &json!(0.4))
+    );
 }
 
 #[test]
@@ -235,12 +259,12 @@ fn fitted_settings_are_written_between_comments_that_stay() {
     let run = answers(folder.path(), "bge", 100);
     let fitted = json(&["calibrate", text(&run), "--json", "--write", text(&deployment)]);
     let threshold = &fitted["threshold"]["fit"]["threshold"];
-    let weight = &fitted["weight"]["chosen"];
+    let weight = &fitted["weights"][0]["chosen"];
     let after = before.replace("REFUSE_BELOW = \"0\"", &format!("REFUSE_BELOW = \"{threshold}\""));
     let weight = weight.to_string();
     let weight = weight.trim_end_matches(".0");
     assert_eq!(std::fs::read_to_string(&deployment).unwrap(), format!("{after}CONTEXT_WEIGHT = \"{weight}\"\n"));
-    assert!(fitted["notes"][0].as_str().unwrap().contains("REFUSE_BELOW: \"0\""), "{}", fitted["notes"]);
+    assert!(fitted["notes"].to_string().contains(r#"REFUSE_BELOW: \"0\""#), "{}", fitted["notes"]);
 
     let too_few = docent_eval(&["calibrate", text(&answers(folder.path(), "bge", 4))]);
     let shown = String::from_utf8(too_few.stdout).unwrap();
