@@ -7,6 +7,7 @@
 //! documentation about prompts has to stay answerable.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The tag around a passage.
@@ -98,7 +99,9 @@ fn written(text: &str, quotations: &[(usize, usize)]) -> String {
         if quotations.peek().is_some_and(|(from, _)| *from == at) {
             out.extend(["<", QUOTED, ">"]);
         }
-        match structure(text.get(at..).unwrap_or_default()) {
+        // Nearly every character is of those that are never structure.
+        let is_plain = c.is_ascii() && !matches!(c, '<' | '[');
+        match text.get(at..).filter(|_| !is_plain).and_then(structure) {
             Some(escape) => out.push_str(escape),
             None => out.push(c),
         }
@@ -113,7 +116,8 @@ fn written(text: &str, quotations: &[(usize, usize)]) -> String {
 
 /// The text without what no reader sees.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| is_invisible(c) || is_joiner(c)) {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.bytes().all(is_plain) || !text.chars().any(|c| is_invisible(c) || is_joiner(c)) {
         return Cow::from(text);
     }
     let mut eye = Eye::default();
@@ -145,7 +149,8 @@ fn is_joiner(c: char) -> bool {
 
 /// Controls, format characters, fillers, tag characters and the other variation selectors.
 fn is_invisible(c: char) -> bool {
-    matches!(c,
+    !matches!(c, ' '..='~')
+        && matches!(c,
         '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}'
         | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'
         | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
@@ -337,19 +342,65 @@ const PATTERNS: &[&str] = &[
     "지시*|명령*|지침* _2 무시*|잊*",
 ];
 
-/// Each first word of a pattern, with what follows it: whether it is only a part of a word, the word
-/// (folded, if it is a whole one), and the rest of the pattern.
-static OPENINGS: LazyLock<Vec<(bool, String, &'static str)>> = LazyLock::new(|| {
-    let mut openings = Vec::new();
+/// What the patterns begin with, each with the rest of its pattern: nearly every word of a prompt begins
+/// none, and is done with one look.
+#[derive(Default)]
+struct Openings {
+    /// Whole words, folded.
+    whole: BTreeMap<String, Vec<&'static str>>,
+    /// Beginnings of words, by their first letter.
+    stems: BTreeMap<char, Vec<(&'static str, &'static str)>>,
+    /// Parts of words, in scripts without spaces.
+    parts: Vec<(&'static str, &'static str)>,
+    /// Lengths in bytes that whole words and stems have, a bit each, by their first letter of the ASCII ones:
+    /// one look at it is enough for most words.
+    lengths: [u32; 32],
+}
+
+static OPENINGS: LazyLock<Openings> = LazyLock::new(|| {
+    let mut openings = Openings::default();
     for pattern in PATTERNS {
         let (first, rest) = pattern.split_once(' ').unwrap_or((pattern, ""));
         for first in first.split('|') {
-            let is_part = first.contains(['*', '+']);
-            openings.push((is_part, if is_part { first.to_owned() } else { first.chars().map(fold).collect() }, rest));
+            let folded: String = first.chars().map(fold).collect();
+            if first.contains('+') {
+                openings.parts.push((first, rest));
+            } else if first.ends_with('*') {
+                openings.note(&folded, u32::MAX);
+                openings.stems.entry(folded.chars().next().unwrap_or_default()).or_default().push((first, rest));
+            } else {
+                openings.note(&folded, 1 << folded.len().min(31));
+                openings.whole.entry(folded).or_default().push(rest);
+            }
         }
     }
     openings
 });
+
+impl Openings {
+    fn note(&mut self, word: &str, lengths: u32) {
+        let letter = word.bytes().next().unwrap_or_default() % 32;
+        if let Some(known) = self.lengths.get_mut(usize::from(letter)) {
+            *known |= lengths;
+        }
+    }
+
+    /// Whether a word may begin a sentence to a model; that it does not is certain.
+    fn may_be(&self, word: &str) -> bool {
+        let letter = word.bytes().next().unwrap_or_default() % 32;
+        let lengths = self.lengths.get(usize::from(letter)).copied().unwrap_or_default();
+        !word.is_ascii() || lengths & (1 << word.len().min(31)) != 0
+    }
+
+    /// What has to follow a word for a sentence to be one.
+    fn after(&self, word: &str) -> impl Iterator<Item = &'static str> {
+        let whole = self.whole.get(word).into_iter().flatten().copied();
+        let first = word.chars().next().unwrap_or_default();
+        let stems = self.stems.get(&first).into_iter().flatten();
+        let parts = self.parts.iter().filter(|_| !word.is_ascii());
+        whole.chain(stems.chain(parts).filter(|(opening, _)| is_one_of(opening, word)).map(|(_, rest)| *rest))
+    }
+}
 
 /// Where such sentences stand: ranges of bytes in order, none within another. A sentence goes on to
 /// the end of its line at most.
@@ -359,11 +410,12 @@ fn instructions(text: &str) -> Vec<(usize, usize)> {
     let mut rest = words.as_slice();
     while let [first, after @ ..] = rest {
         rest = after;
+        if !OPENINGS.may_be(&first.folded) {
+            continue;
+        }
         let mut end = 0;
-        for (is_part, opening, pattern) in &*OPENINGS {
-            if if *is_part { is_one_of(opening, &first.folded) } else { *opening == first.folded } {
-                end = pattern_end(pattern, after, first.to).unwrap_or(0).max(end);
-            }
+        for pattern in OPENINGS.after(&first.folded) {
+            end = pattern_end(pattern, after, first.to).unwrap_or(0).max(end);
         }
         if end == 0 {
             continue;
@@ -395,9 +447,9 @@ fn words(text: &str) -> Vec<Word> {
         if is_mark(c) {
             continue;
         }
-        if c.is_alphanumeric() || c == '_' {
+        if c.is_ascii_alphanumeric() || c == '_' || (!c.is_ascii() && c.is_alphanumeric()) {
             if !open {
-                words.push(Word { from: at, to: at, folded: String::new(), first: first || line_ends > 1 });
+                words.push(Word { from: at, to: at, folded: String::with_capacity(8), first: first || line_ends > 1 });
                 (open, first, stop, line_start, line_ends) = (true, false, false, false, 0);
             }
             if let Some(word) = words.last_mut() {

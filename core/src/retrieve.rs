@@ -375,8 +375,9 @@ pub fn passages(candidates: &mut [Candidate], top_k: usize) -> Vec<Passage> {
     for at in 0..candidates.len() {
         let Some(candidate) = candidates.get(at).filter(|candidate| candidate.n.is_none()) else { continue };
         let page = page_of(&candidate.id).0.to_owned();
-        let words = words(&candidate.text);
-        let dropped = if passages.len() >= top_k {
+        let is_full = passages.len() >= top_k;
+        let words = if is_full { Vec::new() } else { words(&candidate.text) };
+        let dropped = if is_full {
             Some(Dropped::Rank)
         } else if chosen.iter().any(|(_, version, others)| is_same(&words, others, *version == candidate.version)) {
             Some(Dropped::Duplicate)
