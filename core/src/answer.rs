@@ -374,13 +374,12 @@ async fn search<P: Ports>(
     let is_found = |lists: &Vec<Vec<Hit>>| lists.iter().any(|list| !list.is_empty());
     let nearest = match (with_text, by_id) {
         // A binding that is missing is the operator's mistake, and would never be noticed.
-        (Err(error), Err(_)) if error.code == Code::NotReady || !words.as_ref().is_some_and(is_found) => {
+        (Err(error), _) if error.code == Code::NotReady || !words.as_ref().is_some_and(is_found) => {
             return Err(error);
         }
-        (Err(_), Err(_)) => None,
-        (with_text, by_id) => {
-            Some(Nearest { with_text: with_text.unwrap_or_default(), by_id: by_id.unwrap_or_default() })
-        }
+        // Ids without texts would find nothing that can be shown, and that nobody knows would be a lie.
+        (Err(_), _) => None,
+        (Ok(with_text), by_id) => Some(Nearest { with_text, by_id: by_id.unwrap_or_default() }),
     };
     Ok(retrieve::found(queries.len(), nearest, words, &live.retired))
 }
