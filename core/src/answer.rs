@@ -114,6 +114,12 @@ pub async fn prepare<P: Ports>(
     // and says nothing of another one.
     let sure = if settings.rerank_model.is_some() { reranked } else { Some(evidence.total()) };
     let passages = retrieve::passages(&mut candidates, settings.top_k);
+    // The passages have their texts; the trace needs them only for those who asked for it.
+    if !ask.trace {
+        for candidate in &mut candidates {
+            candidate.text.clear();
+        }
+    }
     let message_id = ports.unique_id();
     let trace = Trace {
         v: TRACE_VERSION,
@@ -125,10 +131,7 @@ pub async fn prepare<P: Ports>(
         filter: ask.filter,
         generation: live.record.generation,
         spec: live.record.spec.clone(),
-        candidates: candidates
-            .iter()
-            .map(|found| if ask.trace { found.clone() } else { found.without_text() })
-            .collect(),
+        candidates,
         evidence: sure.unwrap_or_default(),
         cosine: evidence.cosine,
         coverage: evidence.coverage,
@@ -204,8 +207,8 @@ impl Prepared {
         if self.passages.is_empty() {
             return Some(RefusedBy::Search);
         }
-        let is_known = self.evidence.is_none_or(|evidence| refuse_below <= 0.0 || evidence >= refuse_below);
-        (!is_known).then_some(RefusedBy::Threshold)
+        let is_unsure = refuse_below > 0.0 && self.evidence.is_some_and(|evidence| evidence < refuse_below);
+        is_unsure.then_some(RefusedBy::Threshold)
     }
 
     /// What the answer may cite, for an error that comes with the pages all the same.

@@ -208,11 +208,6 @@ impl Candidate {
     pub fn score(&self) -> f64 {
         self.scores.iter().flatten().copied().reduce(f64::max).unwrap_or(0.0)
     }
-
-    /// All but the text.
-    pub(crate) fn without_text(&self) -> Self {
-        Self { text: String::new(), ..self.clone() }
-    }
 }
 
 /// Why a candidate was not offered.

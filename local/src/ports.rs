@@ -121,6 +121,15 @@ impl LocalPorts {
         Err(Fault::Ai(AiError::read(status, &body)))
     }
 
+    /// The JSON that a model answers with.
+    async fn json_of<T: DeserializeOwned>(&self, model: &str, inputs: &Value, route: Route<'_>) -> Result<T, Fault> {
+        let service = "Workers AI";
+        let response = self.run_model(model, inputs, route).await?;
+        let body =
+            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
+        serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))
+    }
+
     async fn kv(&self, method: Method, path: &str, body: String) -> Result<Option<Vec<u8>>, Fault> {
         let verb = method.clone();
         let request = Request::builder()
@@ -216,10 +225,7 @@ impl Embed for LocalPorts {
         let service = "Workers AI";
         let text = texts.iter().map(|text| (*text).to_owned()).collect();
         let inputs = json!(EmbedRequest { text, pooling: SPEC.pooling.to_owned() });
-        let response = self.run_model(SPEC.model, &inputs, route).await?;
-        let body =
-            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
-        let answer: EmbedResponse = serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))?;
+        let answer: EmbedResponse = self.json_of(SPEC.model, &inputs, route).await?;
         if answer.data.len() == texts.len() && answer.data.iter().all(|vector| vector.len() == SPEC.dimensions) {
             return Ok(answer.data);
         }
@@ -268,11 +274,7 @@ fn vectorize_fault(status: u16, body: &[u8]) -> Fault {
 
 impl Rerank for LocalPorts {
     async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault> {
-        let service = "Workers AI";
-        let response = self.run_model(model, &json!(request), route).await?;
-        let body =
-            to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
-        let answer: RerankResponse = serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))?;
+        let answer: RerankResponse = self.json_of(model, &json!(request), route).await?;
         Ok(answer.response)
     }
 }

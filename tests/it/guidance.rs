@@ -7,6 +7,7 @@ use docent_core::trace::Trace;
 use serde_json::{Value, json};
 
 use crate::bot::{Bot, Setup, one};
+use crate::injection::prompt;
 use crate::trouble::fault;
 
 const QUESTION: &str = "Which header carries the trace id of a response?";
@@ -25,14 +26,6 @@ fn two_versions(folder: &Path) {
     std::fs::write(folder.join("index.md"), "# Welcome\n\nThis is a database.\n").unwrap();
 }
 
-/// The system message of the last call of the model.
-fn prompt(bot: &Bot) -> String {
-    let calls = bot.cloud.requests();
-    let calls = calls["requests"].as_array().unwrap();
-    let call = calls.iter().rfind(|call| call["service"] == "ai" && call["operation"] == "chat").unwrap();
-    call["request"]["inputs"]["messages"][0]["content"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn where_versions_differ_each_says_which_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,14 +38,14 @@ fn where_versions_differ_each_says_which_it_is() {
         let sources = answer["sources"].as_array().unwrap();
         assert_eq!(sources[0]["version"], version, "the reader's version first: {answer:#}");
         assert_eq!(sources[1]["version"], other, "and the one that says something else: {answer:#}");
-        let prompt = prompt(&bot);
+        let (_, prompt) = prompt(&bot).remove(0);
         let passage = |n, version| format!("<passage n=\"{n}\" page=\"Timeouts\" version=\"{version}\">");
         assert!(prompt.contains(&passage(1, version)) && prompt.contains(&passage(2, other)), "{prompt}");
         assert!(prompt.contains("Where they differ, say which version does what."), "{prompt}");
     }
     let one_version = json!({ "message": question, "filter": { "version": "2.0" }, "stream": false });
     assert_eq!(bot.post(&one_version).json()["sources"].as_array().unwrap().len(), 1);
-    assert!(!prompt(&bot).contains("version"), "a single version is nothing to speak of");
+    assert!(!prompt(&bot)[0].1.contains("version"), "a single version is nothing to speak of");
 }
 
 #[test]

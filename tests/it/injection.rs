@@ -76,21 +76,13 @@ fn answers(bot: &Bot, answer: &str) {
 }
 
 /// The messages of the last call of the model.
-fn prompt(bot: &Bot) -> Vec<(String, String)> {
+pub(crate) fn prompt(bot: &Bot) -> Vec<(String, String)> {
     let calls = bot.cloud.requests();
     let calls = calls["requests"].as_array().unwrap();
     let call = calls.iter().rfind(|call| call["service"] == "ai" && call["operation"] == "chat").unwrap();
-    let found = find(&call["request"], "messages").unwrap_or_else(|| panic!("{call}"));
     let said = |message: &Value, field: &str| message[field].as_str().unwrap().to_owned();
-    found.as_array().unwrap().iter().map(|message| (said(message, "role"), said(message, "content"))).collect()
-}
-
-fn find<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
-    match value {
-        Value::Object(fields) => fields.get(name).or_else(|| fields.values().find_map(|value| find(value, name))),
-        Value::Array(list) => list.iter().find_map(|value| find(value, name)),
-        _ => None,
-    }
+    let messages = call["request"]["inputs"]["messages"].as_array().unwrap_or_else(|| panic!("{call}"));
+    messages.iter().map(|message| (said(message, "role"), said(message, "content"))).collect()
 }
 
 /// What the model was told before the passages.
