@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::answerer::{Answerer, Piece, Prompt};
 use crate::embedder::Embedder;
 use crate::events::Shape;
+use crate::kept::Kept;
 use crate::lexical;
 use crate::refusal::Refusal;
 
@@ -39,6 +40,8 @@ mod code {
 #[derive(Debug)]
 pub(crate) struct Ai {
     pub(crate) embedder: Arc<Embedder>,
+    /// What it has embedded before.
+    pub(crate) kept: Option<Arc<Kept>>,
     pub(crate) answerer: Answerer,
     /// Gateways that exist beside the default one.
     pub(crate) gateways: Vec<String>,
@@ -109,11 +112,16 @@ impl Ai {
         if pooling != "mean" && pooling != "cls" {
             return Err(invalid("'/pooling' must be one of mean, cls".to_owned()));
         }
-        let (embedder, count) = (Arc::clone(&self.embedder), texts.len());
+        let (embedder, kept, count) = (Arc::clone(&self.embedder), self.kept.clone(), texts.len());
         let asked = pooling.clone();
         let work = move || {
             let tokens = texts.iter().map(|text| tokens::count(text)).sum();
-            embedder.embed(&texts, &asked).map(|vectors| (vectors, tokens))
+            let embed = |texts: &[String]| embedder.embed(texts, &asked);
+            let vectors = match kept {
+                Some(kept) => kept.embed(&texts, &asked, embed),
+                None => embed(&texts),
+            };
+            vectors.map(|vectors| (vectors, tokens))
         };
         let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string()).flatten();
         let (data, tokens) = done.map_err(|error| Refusal::new(500, code::OUT_OF_CAPACITY, error))?;

@@ -114,6 +114,7 @@ impl Serve {
             gateways: self.gateway.clone(),
             databases: deployment.content.iter().cloned().collect(),
             model: self.model.clone(),
+            vectors: None,
             docs: self.docs.clone(),
             llm: self.llm.clone().map(|url| LlmConfig {
                 url,

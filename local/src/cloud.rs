@@ -28,6 +28,7 @@ use crate::embedder::Embedder;
 use crate::extractive::Extractive;
 use crate::faults::{Fault, Faults};
 use crate::journal::Journal;
+use crate::kept::Kept;
 use crate::kv::Kv;
 use crate::llm::Llm;
 use crate::model;
@@ -62,6 +63,8 @@ pub struct CloudConfig {
     pub limit_kv_writes: bool,
     /// Folder of the BERT model that makes the vectors, or `download`; the lexical embedder when absent.
     pub model: Option<PathBuf>,
+    /// Folder that keeps vectors for the next start; nothing is kept when absent.
+    pub vectors: Option<PathBuf>,
     /// Folder of Markdown shown below `/docs/`.
     pub docs: Option<PathBuf>,
     /// Server that writes the answers; the extractive answerer when absent.
@@ -91,6 +94,7 @@ impl Default for CloudConfig {
             gateways: Vec::new(),
             databases: vec![DatabaseConfig::default()],
             model: None,
+            vectors: None,
             docs: None,
             llm: None,
             limit_kv_writes: true,
@@ -226,12 +230,14 @@ fn services(config: &CloudConfig) -> Result<(Services, Vec<String>), String> {
     let clock = Arc::new(Clock::default());
     let embedder = Arc::new(embedder(config)?);
     let fingerprint = embedder.fingerprint();
+    let kept = config.vectors.as_deref().map(|folder| Kept::open(folder, &fingerprint));
     let store = Arc::new(Store::open(config.state.as_deref(), &fingerprint)?);
     // What stands in D1 goes with the vectors, so it is apart for each embedder too.
     let folder = config.state.as_ref().map(|state| state.join(format!("d1-{fingerprint}")));
     let (d1, migrated) = D1::open(Arc::clone(&store), Arc::clone(&clock), folder, &config.databases)?;
     let services = Services {
         ai: Ai {
+            kept: kept.transpose()?.map(Arc::new),
             embedder,
             answerer: answerer(config),
             gateways: config.gateways.clone(),

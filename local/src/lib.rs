@@ -8,8 +8,8 @@
 //! A call comes in at `cloud`, which keeps strangers out, and goes by its wire to [`bindings`] or
 //! `rest`. Both have it logged (`journal`) and perhaps spoilt (`faults`) by `services`, and ask an
 //! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`), `kv` or `d1`,
-//! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`) and `answerer`
-//! (`extractive` with `units`, `llm`); `events` writes what they say as Workers AI does.
+//! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`; `kept` has what it
+//! has made) and `answerer` (`extractive` with `units`, `llm`); `events` writes what they say as Workers AI does.
 
 mod ai;
 mod answerer;
@@ -28,6 +28,7 @@ mod extractive;
 mod faults;
 mod filter;
 mod journal;
+mod kept;
 mod kv;
 mod lexical;
 mod llm;

@@ -38,6 +38,10 @@ pub struct Parts {
     #[arg(long, value_name = "DIR", help_heading = "The local bot")]
     pub model: Option<PathBuf>,
 
+    /// Folder that keeps vectors of that model, for the next time.
+    #[arg(long, value_name = "FOLDER", requires = "model", help_heading = "The local bot")]
+    pub cache: Option<PathBuf>,
+
     /// Server with OpenAI's chat API that writes the answers; sentences of the documentation are quoted
     /// when absent.
     ///
@@ -175,6 +179,7 @@ impl Parts {
             limit_kv_writes: false,
             databases: deployment.content.iter().map(|content| database(&content.migrations_dir)).collect(),
             model: self.model.clone(),
+            vectors: self.cache.clone(),
             llm: self.llm.clone().map(|url| LlmConfig {
                 url,
                 model: self.llm_model.clone(),

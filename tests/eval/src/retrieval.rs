@@ -1,10 +1,12 @@
 //! How well search alone finds the page that answers: by words, by vectors and by both, over any
-//! collection, with docent's own chunker, embedding text, full-text tables and fusion.
+//! collection, with docent's own chunker, embedding text, full-text tables and fusion; and by the bot as
+//! it runs, from the ingest to the Worker.
 //!
 //! What is ranked is pages, or sections of pages where questions name them; each has the score of its
 //! best chunk. Every run is written as a file that can be compared, gated and reported like any other.
 
 pub mod index;
+pub mod through;
 pub mod vectors;
 pub mod words;
 
@@ -21,6 +23,7 @@ use docent_core::settings::SETTINGS;
 use serde::Serialize;
 
 use crate::collection::{Collection, CollectionError};
+use crate::local::{LocalError, Parts};
 use crate::measures::{self, Measure};
 use crate::questions::{self, QuestionsError};
 use crate::records::{Header, Kind, RUN_VERSION, Run};
@@ -41,6 +44,8 @@ pub enum System {
     Dense,
     /// Both, as the bot fuses them.
     Hybrid,
+    /// The bot itself on this machine: its ingest, its Worker, its answers' sources and traces.
+    Bot,
 }
 
 impl fmt::Display for System {
@@ -49,6 +54,7 @@ impl fmt::Display for System {
             Self::Bm25 => "bm25",
             Self::Dense => "dense",
             Self::Hybrid => "hybrid",
+            Self::Bot => "bot",
         })
     }
 }
@@ -120,11 +126,17 @@ impl Default for Weights {
 }
 
 impl Weights {
+    /// Share of words, as the bot's setting has it.
+    pub(crate) fn words(self) -> f64 {
+        let all = self.dense + self.bm25;
+        if all > 0.0 { self.bm25 / all } else { 0.0 }
+    }
+
     /// Sets that of one of the two.
     pub(crate) fn set(&mut self, system: System, weight: f64) {
         match system {
             System::Bm25 => self.bm25 = weight,
-            System::Dense | System::Hybrid => self.dense = weight,
+            System::Dense | System::Hybrid | System::Bot => self.dense = weight,
         }
     }
 }
@@ -156,7 +168,13 @@ pub enum RetrievalError {
     /// How it was called.
     #[error("{0}")]
     Usage(String),
-    /// A run that cannot be written.
+    /// The bot does not start.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The bot cannot be measured.
+    #[error("the bot: {0}")]
+    Bot(String),
+    /// A run or a page that cannot be written.
     #[error("cannot write {}: {source}", .path.display())]
     Write {
         /// Which.
@@ -250,7 +268,7 @@ pub struct Retrieval {
 /// Reads `dense=2`.
 pub(crate) fn weight(text: &str) -> Result<(System, f64), String> {
     let (name, weight) = text.split_once('=').ok_or("written as dense=1")?;
-    let system = System::from_str(name, false).ok().filter(|system| *system != System::Hybrid);
+    let system = System::from_str(name, false).ok().filter(|system| matches!(system, System::Dense | System::Bm25));
     let weight = weight.parse().ok().filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
     Ok((system.ok_or("only dense and bm25 are fused")?, weight.ok_or("a weight is a number of at least 0")?))
 }
@@ -279,10 +297,14 @@ impl Retrieval {
     /// # Errors
     /// [`RetrievalError`]
     pub fn run(&self) -> Result<ExitCode, RetrievalError> {
-        let mut vectors = self.corpora.vectors()?;
+        let vectors = self.corpora.vectors()?;
+        if self.system.contains(&System::Bot) && self.settings != Settings::default() {
+            let usage = "the bot cuts and embeds in its own way: leave the system bot out, or what changes that";
+            return Err(RetrievalError::Usage(usage.to_owned()));
+        }
         let mut all = Vec::new();
         for collection in self.corpora.read()? {
-            let measured = self.measure(&collection, &mut vectors)?;
+            let measured = self.measure(&collection, &vectors)?;
             if !self.json {
                 crate::output::show(&measured);
             }
@@ -294,15 +316,22 @@ impl Retrieval {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn measure(&self, collection: &Collection, vectors: &mut Vectors) -> Result<Measured, RetrievalError> {
+    fn measure(&self, collection: &Collection, vectors: &Vectors) -> Result<Measured, RetrievalError> {
         let weights = self.weights();
         let options = ScoreOptions { measures: self.measures.clone(), ..ScoreOptions::default() };
         let index = stage(&collection.name, "cut into chunks", || Ok(Index::new(collection, &self.settings)))?;
-        let lists = Lists::search(&index, collection, &self.settings, &self.system, vectors)?;
+        let offline: Vec<System> = self.system.iter().copied().filter(|system| *system != System::Bot).collect();
+        let lists = Lists::search(&index, collection, &self.settings, &offline, vectors)?;
         let mut systems = Vec::new();
         for system in &self.system {
             let header = self.header(collection, &index, *system, &vectors.embedder());
-            let run = index.run(collection, &lists.of(*system, &index, weights), header, self.top_k);
+            let run = if *system == System::Bot {
+                let docs = self.corpora.docs.as_deref().filter(|_| collection.has_passages);
+                let ask = || through::ask(collection, docs, &self.parts(vectors), header, self.top_k);
+                stage(&collection.name, "asked of the bot", ask)?
+            } else {
+                index.run(collection, &lists.of(*system, &index, weights), header, self.top_k)
+            };
             let file = self.out.as_deref().map(|out| written(out, &run)).transpose()?;
             let scored = stage(&run.header.label, "judged", || Ok(scores::score(&run, &options)))?;
             systems.push(SystemScores { system: system.to_string(), run: file, measures: scored.all });
@@ -317,6 +346,18 @@ impl Retrieval {
         })
     }
 
+    /// Of the bot: vectors that are known are not made again.
+    fn parts(&self, vectors: &Vectors) -> Parts {
+        let words = self.weights().words();
+        let var = if self.weights.is_empty() { None } else { Some(("WORDS_WEIGHT".to_owned(), words.to_string())) };
+        Parts {
+            var: var.into_iter().collect(),
+            model: self.corpora.model.clone(),
+            cache: vectors.cache().map(Path::to_owned),
+            ..Parts::default()
+        }
+    }
+
     fn weights(&self) -> Weights {
         let mut weights = Weights::default();
         for (system, weight) in &self.weights {
@@ -327,7 +368,7 @@ impl Retrieval {
 
     fn header(&self, collection: &Collection, index: &Index, system: System, embedder: &str) -> Header {
         let mut header = header(collection, index, &self.settings, system, embedder);
-        if system == System::Hybrid {
+        if matches!(system, System::Hybrid | System::Bot) {
             let weights = self.weights.iter().map(|(system, weight)| (format!("weight-{system}"), weight.to_string()));
             header.settings.extend(weights);
         }
@@ -375,7 +416,7 @@ impl Lists {
         collection: &Collection,
         settings: &Settings,
         systems: &[System],
-        vectors: &mut Vectors,
+        vectors: &Vectors,
     ) -> Result<Self, RetrievalError> {
         let needs = |other: System| systems.iter().any(|system| *system != other);
         let mut lists = Self::default();
@@ -394,7 +435,7 @@ impl Lists {
         match system {
             System::Bm25 => self.bm25.iter().map(|listed| listed.units.clone()).collect(),
             System::Dense => self.dense.iter().map(|listed| listed.units.clone()).collect(),
-            System::Hybrid => {
+            System::Hybrid | System::Bot => {
                 self.dense.iter().zip(&self.bm25).map(|(dense, bm25)| index.fused(dense, bm25, weights)).collect()
             }
         }

@@ -20,7 +20,7 @@ use crate::local::{self, Local, LocalError, Parts, hex};
 use crate::questions::{Question, QuestionsError, read_judged};
 use crate::records::{Header, Kind, RUN_VERSION, Record, Run, WriteError, Writer};
 
-mod asking;
+pub(crate) mod asking;
 
 /// Arguments of `docent-eval run`.
 #[derive(Debug, clap::Args)]
@@ -338,7 +338,7 @@ impl Asked {
 }
 
 /// What a header calls a bot that the harness started itself.
-const LOCAL: &str = "local";
+pub(crate) const LOCAL: &str = "local";
 
 /// Where chance puts a question: the same place whatever other questions there are.
 fn draw(seed: u64, id: &str, repeat: u32) -> [u8; 32] {
@@ -423,7 +423,7 @@ impl Plan<'_> {
 }
 
 /// On a terminal only.
-fn bar(all: usize, kept: usize) -> ProgressBar {
+pub(crate) fn bar(all: usize, kept: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -194,13 +194,13 @@ impl Sweep {
     }
 
     fn table(&self, collection: &Collection, points: &[Point]) -> Result<Table, RetrievalError> {
-        let mut vectors = self.corpora.vectors()?;
+        let vectors = self.corpora.vectors()?;
         let mut runs: Vec<(Point, Run)> = Vec::new();
         for alike in points.chunk_by(|a, b| a.settings == b.settings) {
             let Some(Point { settings, .. }) = alike.first() else { continue };
             let index = Index::new(collection, settings);
             let systems: Vec<System> = alike.iter().map(|point| point.system).collect();
-            let lists = Lists::search(&index, collection, settings, &systems, &mut vectors)?;
+            let lists = Lists::search(&index, collection, settings, &systems, &vectors)?;
             for point in alike {
                 let header = header(collection, &index, settings, point.system, &vectors.embedder());
                 let rankings = lists.of(point.system, &index, point.weights);

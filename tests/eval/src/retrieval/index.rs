@@ -99,7 +99,7 @@ impl Index {
         &self,
         collection: &Collection,
         settings: &Settings,
-        vectors: &mut Vectors,
+        vectors: &Vectors,
     ) -> Result<Vec<Listed>, RetrievalError> {
         let text =
             |chunk: &Chunk| if settings.no_headings { chunk.metadata.text.clone() } else { chunk.text_to_embed() };
@@ -147,9 +147,7 @@ impl Index {
         let found =
             Bot { nearest: Some(matches(dense, NEAREST_WITH_TEXT)), words: Some(matches(bm25, BY_WORDS_WITH_TEXT)) };
         let mut candidates = retrieve::gather(vec![found], None);
-        let all = weights.dense + weights.bm25;
-        let words = if all > 0.0 { weights.bm25 / all } else { 0.0 };
-        retrieve::fuse(&mut candidates, retrieve::Weights { words, context: 0.0 });
+        retrieve::fuse(&mut candidates, retrieve::Weights { words: weights.words(), context: 0.0 });
         let chunks = candidates.iter().filter_map(|candidate| candidate.url.parse::<usize>().ok());
         let mut seen = BTreeSet::new();
         let units = chunks.filter_map(|chunk| Some(self.chunks.get(chunk)?.0)).filter(|unit| seen.insert(*unit));

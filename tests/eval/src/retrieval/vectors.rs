@@ -1,9 +1,6 @@
-//! Vectors of texts: made by the stand-in through the route that ingest uses, and kept on disk, since
-//! a model takes its time for them.
+//! Vectors of texts, made by the stand-in through the route that ingest uses.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use docent_core::embedding::SPEC;
@@ -11,7 +8,6 @@ use docent_core::workers_ai::MAX_EMBED_TEXTS;
 use docent_local::{Cloud, CloudConfig};
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 /// Most bytes of an answer: 100 vectors as JSON are about one megabyte.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
@@ -19,14 +15,13 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 /// many are sorted at once.
 const SORTED_AT_ONCE: usize = 2_000;
 
-type Key = [u8; 32];
-
-/// The embedder, with what it has embedded before.
+/// The embedder.
 #[derive(Debug)]
 pub struct Vectors {
     cloud: Cloud,
-    known: HashMap<Key, Vec<f32>>,
-    file: Option<(PathBuf, File)>,
+    cache: Option<PathBuf>,
+    /// Of a model without a cache: a sweep asks for the same vectors again and again.
+    _until_the_end: Option<tempfile::TempDir>,
 }
 
 /// Why there are no vectors.
@@ -35,14 +30,9 @@ pub enum VectorsError {
     /// The stand-in does not start.
     #[error(transparent)]
     Start(#[from] docent_local::StartError),
-    /// The kept vectors.
-    #[error("cannot use the vectors kept in {}: {source}; --cache names another folder", .path.display())]
-    Cache {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A folder to keep them in for as long as this runs.
+    #[error("cannot make a folder for vectors: {0}")]
+    Folder(#[from] std::io::Error),
     /// The embedding call.
     #[error("cannot embed: {0}")]
     Call(String),
@@ -59,20 +49,21 @@ struct Embedded {
 }
 
 impl Vectors {
-    /// Starts the stand-in, with a BERT model or without, and reads what is kept in `cache`.
+    /// Starts the stand-in, with a BERT model or without; `cache` keeps vectors for the next time.
     ///
     /// # Errors
     /// [`VectorsError`]
     pub fn start(model: Option<&Path>, cache: Option<&Path>) -> Result<Self, VectorsError> {
-        let model = model.map(Path::to_owned);
-        let cloud = Cloud::start(CloudConfig { model, databases: Vec::new(), ..CloudConfig::default() })?;
-        let mut vectors = Self { cloud, known: HashMap::new(), file: None };
-        if let Some(folder) = cache {
-            let (_, fingerprint) = vectors.cloud.embedder();
-            let path = folder.join(format!("{fingerprint}.vectors"));
-            vectors.open(&path).map_err(|source| VectorsError::Cache { path, source })?;
-        }
-        Ok(vectors)
+        let own = (model.is_some() && cache.is_none()).then(tempfile::tempdir).transpose()?;
+        let cache = cache.or(own.as_ref().map(tempfile::TempDir::path)).map(Path::to_owned);
+        let (model, vectors) = (model.map(Path::to_owned), cache.clone());
+        let config = CloudConfig { model, vectors, databases: Vec::new(), ..CloudConfig::default() };
+        Ok(Self { cloud: Cloud::start(config)?, cache, _until_the_end: own })
+    }
+
+    /// Folder that keeps them.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
     }
 
     /// What makes them, as the header of a run names it.
@@ -80,66 +71,36 @@ impl Vectors {
         self.cloud.embedder().0
     }
 
-    /// The file is a list of keys and vectors of one size. What is broken off at its end is written
-    /// over.
-    fn open(&mut self, path: &Path) -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
-        // Another process may be writing: its half-written end would be cut off here.
-        file.lock()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let size = size_of::<Key>() + SPEC.dimensions * size_of::<f32>();
-        let whole = bytes.chunks_exact(size);
-        if !whole.remainder().is_empty() {
-            file.set_len((bytes.len() - whole.remainder().len()) as u64)?;
-            file.seek(SeekFrom::End(0))?;
-        }
-        for entry in whole {
-            if let Some((key, numbers)) = entry.split_first_chunk::<32>() {
-                let numbers = numbers.chunks_exact(4).filter_map(|bytes| bytes.try_into().ok());
-                self.known.insert(*key, numbers.map(f32::from_le_bytes).collect());
-            }
-        }
-        self.file = Some((path.to_owned(), file));
-        Ok(())
-    }
-
     /// One vector a text, in order; `each` is told how many more are there.
     ///
     /// # Errors
     /// [`VectorsError`]
     pub fn embed(
-        &mut self,
+        &self,
         texts: &[String],
         pooling: &str,
         each: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<f32>>, VectorsError> {
-        let keys: Vec<Key> = texts.iter().map(|text| key(pooling, text)).collect();
-        let mut missing: Vec<(&Key, &String)> =
-            keys.iter().zip(texts).filter(|(key, _)| !self.known.contains_key(*key)).collect();
-        missing.sort_by_key(|(key, _)| *key);
-        missing.dedup_by_key(|(key, _)| *key);
-        each(texts.len() - missing.len());
-        for group in missing.chunks_mut(SORTED_AT_ONCE) {
-            group.sort_by_key(|(_, text)| text.len());
+        let mut distinct: Vec<&str> = texts.iter().map(String::as_str).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        each(texts.len() - distinct.len());
+        let mut vectors = BTreeMap::new();
+        for group in distinct.chunks_mut(SORTED_AT_ONCE) {
+            group.sort_by_key(|text| text.len());
             for batch in group.chunks(MAX_EMBED_TEXTS) {
-                let vectors = self.call(batch, pooling)?;
-                self.keep(batch, vectors)?;
+                vectors.extend(batch.iter().copied().zip(self.call(batch, pooling)?));
                 each(batch.len());
             }
         }
-        Ok(keys.iter().map(|key| self.known.get(key).cloned().unwrap_or_default()).collect())
+        Ok(texts.iter().map(|text| vectors.get(text.as_str()).cloned().unwrap_or_default()).collect())
     }
 
-    fn call(&self, batch: &[(&Key, &String)], pooling: &str) -> Result<Vec<Vec<f32>>, VectorsError> {
+    fn call(&self, batch: &[&str], pooling: &str) -> Result<Vec<Vec<f32>>, VectorsError> {
         let url = format!("{}/accounts/local/ai/run/{}", self.cloud.api_base(), SPEC.model);
-        let texts: Vec<&String> = batch.iter().map(|(_, text)| *text).collect();
         let failed = |error: ureq::Error| VectorsError::Call(error.to_string());
         let request = ureq::post(&url).header("authorization", "Bearer local");
-        let mut response = request.send_json(json!({ "text": texts, "pooling": pooling })).map_err(failed)?;
+        let mut response = request.send_json(json!({ "text": batch, "pooling": pooling })).map_err(failed)?;
         let answer: Answer = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_json().map_err(failed)?;
         // The journal of the stand-in would keep every text of the run.
         self.cloud.clear_requests();
@@ -149,22 +110,6 @@ impl Vectors {
         }
         Ok(answer.result.data)
     }
-
-    fn keep(&mut self, batch: &[(&Key, &String)], vectors: Vec<Vec<f32>>) -> Result<(), VectorsError> {
-        let mut bytes = Vec::new();
-        for ((key, _), vector) in batch.iter().zip(vectors) {
-            bytes.extend_from_slice(*key);
-            bytes.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
-            self.known.insert(**key, vector);
-        }
-        let Some((path, file)) = &mut self.file else { return Ok(()) };
-        file.write_all(&bytes).map_err(|source| VectorsError::Cache { path: path.clone(), source })
-    }
-}
-
-/// The model is in the file's name.
-fn key(pooling: &str, text: &str) -> Key {
-    Sha256::new().chain_update(pooling).chain_update("\n").chain_update(text).finalize().into()
 }
 
 /// Cosine of two vectors of length 1.

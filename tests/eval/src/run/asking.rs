@@ -24,15 +24,15 @@ const LOST_CONNECTIONS: u32 = 10;
 
 /// A question to ask.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Task<'a> {
-    pub(super) question: &'a Question,
+pub(crate) struct Task<'a> {
+    pub(crate) question: &'a Question,
     /// From 0.
-    pub(super) repeat: u32,
+    pub(crate) repeat: u32,
 }
 
 /// Asks them all, `concurrency` at a time, and gives each record to `each` as it comes. Returns why it
 /// stopped before the end, if it did; an error of `each` stops it too.
-pub(super) fn ask_all<E>(
+pub(crate) fn ask_all<E>(
     bot: &Bot,
     base_url: &str,
     tasks: Vec<Task<'_>>,
@@ -137,14 +137,14 @@ impl Shared<'_> {
 
 /// When calls are made, so that they are no more than was asked for.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     between: Duration,
     next: Mutex<Option<Instant>>,
 }
 
 impl Pace {
     /// So many calls a second; as many as come when absent.
-    pub(super) fn new(rate: Option<f64>) -> Self {
+    pub(crate) fn new(rate: Option<f64>) -> Self {
         let between = rate.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok()).unwrap_or_default();
         Self { between, next: Mutex::default() }
     }

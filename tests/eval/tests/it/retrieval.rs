@@ -70,16 +70,21 @@ fn one_command_ranks_pages_by_every_system_and_twice_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let collection = collection(&folder.path().join("own"));
     let [once, again, cache] = ["once", "again", "cache"].map(|name| folder.path().join(name));
-    let first = json(&["retrieval", text(&collection), "--out", text(&once), "--cache", text(&cache), "--json"]);
+    let run = |out: &Path| {
+        let systems = ["--system", "bm25,dense,hybrid,bot"];
+        let rest = ["retrieval", text(&collection), "--out", text(out), "--cache", text(&cache), "--json"];
+        json(&[&rest[..], &systems[..]].concat())
+    };
+    let first = run(&once);
 
     // A writer that was killed leaves a part of a vector at the end.
     let kept = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
     let whole = std::fs::metadata(&kept).unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&kept).unwrap().set_len(whole - 1_000).unwrap();
-    let second = json(&["retrieval", text(&collection), "--out", text(&again), "--cache", text(&cache), "--json"]);
+    let second = run(&again);
 
     assert_eq!(std::fs::metadata(&kept).unwrap().len(), whole, "what was lost is embedded again");
-    for (system, at) in [("bm25", 0), ("dense", 1), ("hybrid", 2)] {
+    for (system, at) in [("bm25", 0), ("dense", 1), ("hybrid", 2), ("bot", 3)] {
         let name = format!("own-{system}.jsonl");
         assert_eq!(timeless(&once.join(&name)), timeless(&again.join(&name)), "{system}");
         let scores = &first[0]["systems"][at];
