@@ -14,16 +14,18 @@ use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
 use crate::full_text::{self, Hit, Lookup, Queries};
 use crate::generation::{self, Live};
+use crate::models::{self, ChatModel, Runner};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{Embed, Fault, Host, Ports, Rerank, Route, log};
+use crate::ports::{ByteStream as _, Embed, Fault, Host, Ports, Rerank, log};
 use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::{CitedSource, Part};
-use crate::trace::{self, Candidate, Kept, RefusedBy, Rewrite, Rules, Steps, TRACE_VERSION, Trace, Try};
+use crate::trace::{self, Candidate, Kept, RefusedBy, Rewrite, RoutedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
+use crate::upstream::{Call, Route};
 use crate::vectorize::{Filter, QueryOptions};
-use crate::workers_ai::{self, ChatRequest, UNKNOWN_MODEL_CONTEXT, Usage};
+use crate::workers_ai::{ChatRequest, Usage};
 
 /// Longest wait for a search, milliseconds: far more than Vectorize and D1 take, far less than a reader
 /// waits.
@@ -46,7 +48,7 @@ pub struct Prepared {
     token: String,
     question: String,
     asked_at: u64,
-    models: Vec<String>,
+    models: Vec<ChatModel>,
     history: Vec<Exchange>,
     memory: Memory,
     passages: Rc<[Passage]>,
@@ -87,7 +89,7 @@ pub async fn prepare<P: Ports>(
     trace_id: String,
 ) -> Result<Prepared, ApiError> {
     let asked_at = ports.now_ms();
-    let models = offered(settings, ask.model.as_deref())?;
+    let asked = asked_for(settings, ask.model.as_deref())?;
     let session = open_session(ports, settings, ask.session.as_deref())?;
     let understand = async {
         let (history, memory) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
@@ -120,6 +122,7 @@ pub async fn prepare<P: Ports>(
             candidate.text.clear();
         }
     }
+    let (models, routed) = in_turn(settings, asked, models::is_simple(&ask.message, &history));
     let message_id = ports.unique_id();
     let trace = Trace {
         v: TRACE_VERSION,
@@ -141,6 +144,7 @@ pub async fn prepare<P: Ports>(
             context_weight: weights.context,
             refuse_below: settings.refuse_below,
             rerank_model: settings.rerank_model.clone(),
+            routed: Some(routed),
         },
         steps: Steps { embedded_ms, searched_ms, reranked_ms, ..steps },
         rewrite,
@@ -251,15 +255,27 @@ impl Outcome {
     }
 }
 
-/// The models to try, the one asked for first.
-fn offered(settings: &Settings, asked: Option<&str>) -> Result<Vec<String>, ApiError> {
-    let Some(asked) = asked else { return Ok(settings.models.clone()) };
-    if !settings.models.iter().any(|model| model == asked) {
-        let text = format!("this bot does not offer that model; it offers {}", settings.models.join(", "));
-        return Err(ApiError::new(Code::Unprocessable, text));
-    }
-    let others = settings.models.iter().filter(|model| *model != asked);
-    Ok(std::iter::once(asked.to_owned()).chain(others.cloned()).collect())
+/// The model that a request names.
+fn asked_for<'s>(settings: &'s Settings, id: Option<&str>) -> Result<Option<&'s ChatModel>, ApiError> {
+    let Some(id) = id else { return Ok(None) };
+    let asked = settings.offered().find(|model| model.id == id).ok_or_else(|| {
+        let offered: Vec<&str> = settings.offered().map(|model| model.id.as_str()).collect();
+        let text = format!("this bot does not offer that model; it offers {}", offered.join(", "));
+        ApiError::new(Code::Unprocessable, text)
+    });
+    asked.map(Some)
+}
+
+/// The models to try: the one that was asked for, or that fits the question, then the others.
+fn in_turn(settings: &Settings, asked: Option<&ChatModel>, is_simple: bool) -> (Vec<ChatModel>, RoutedBy) {
+    let small = settings.small_model.as_ref().filter(|_| is_simple);
+    let (first, routed) = match (asked, small) {
+        (Some(asked), _) => (Some(asked), RoutedBy::Request),
+        (None, Some(small)) => (Some(small), RoutedBy::Simple),
+        (None, None) => (None, RoutedBy::Order),
+    };
+    let others = settings.offered().filter(|model| first.is_none_or(|first| first.id != model.id));
+    (first.into_iter().chain(others).cloned().collect(), routed)
 }
 
 /// The session that the token names, or a new one.
@@ -304,19 +320,19 @@ async fn rewrite<P: Ports>(
     queries: &mut [String],
     trace_id: &str,
 ) -> Option<Rewrite> {
-    let model = settings.rewrite_model.as_deref()?;
+    let model = settings.rewrite_model.as_ref()?;
     let [question, in_context] = queries else { return None };
     let messages = prompt::compose_rewriting(history, question);
     let request = ChatRequest { messages, stream: true, max_tokens: REWRITE_TOKENS, temperature: 0.0 };
-    let ask = async |route: Route<'_>| draft::read_whole(ports.generate(model, &request, route).await?).await;
-    let call = pin!(persist(ports, route(settings), trace_id, "rewrite", ask));
+    let ask = async |call: Call<'_>| draft::read_whole(ports.generate(model, &request, call).await?).await;
+    let call = pin!(persist(ports, call(settings, trace_id, "rewrite"), ask));
     let (text, usage) = bounded(ports, "the rewriting model", REWRITE_MS, trace_id, call).await.unwrap_or_default();
     let written = prompt::read_rewritten(&text);
     let used = written.is_some();
     if let Some(written) = written {
         *in_context = written;
     }
-    Some(Rewrite { model: model.to_owned(), usage, used })
+    Some(Rewrite { model: model.id.clone(), usage, used })
 }
 
 /// Embeds the queries in one call.
@@ -328,8 +344,8 @@ async fn embed<P: Ports>(
 ) -> Result<Vec<<P as Embed>::Vector>, ApiError> {
     let texts: Vec<String> = queries.iter().map(|query| format!("{}{query}", SPEC.query_instruction)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embed = async |route: Route<'_>| ports.embed(&texts, route).await;
-    persist(ports, route(settings), trace_id, "embed", embed).await
+    let embed = async |call: Call<'_>| ports.embed(&texts, call).await;
+    persist(ports, call(settings, trace_id, "embed"), embed).await
 }
 
 /// What the live generation holds for each query: by vectors and by words, searched side by side. One
@@ -357,20 +373,20 @@ async fn search<P: Ports>(
         texts: retrieve::BY_WORDS_WITH_TEXT,
     };
     let nearest = async |options: &QueryOptions| {
-        let find = async |_: Route<'_>| ports.search(vectors, options).await;
-        bounded(ports, "Vectorize", SEARCH_MS, trace_id, pin!(persist(ports, Route::Direct, trace_id, "search", find)))
-            .await
+        let find = async |_: Call<'_>| ports.search(vectors, options).await;
+        let call = Call { route: Route::Direct, step: "search", trace_id };
+        bounded(ports, "Vectorize", SEARCH_MS, trace_id, pin!(persist(ports, call, find))).await
     };
     let words = async {
         if settings.words_weight == 0.0 {
             return Ok(None);
         }
-        let find = async |_: Route<'_>| match ports.lookup(&looked_up, &lookup).await {
+        let find = async |_: Call<'_>| match ports.lookup(&looked_up, &lookup).await {
             Err(Fault::NoBinding(_)) => Ok(None),
             found => found.map(Some),
         };
-        bounded(ports, "D1", SEARCH_MS, trace_id, pin!(persist(ports, Route::Direct, trace_id, "look words up", find)))
-            .await
+        let call = Call { route: Route::Direct, step: "look words up", trace_id };
+        bounded(ports, "D1", SEARCH_MS, trace_id, pin!(persist(ports, call, find))).await
     };
     let (with_text, by_id, words) = join3(pin!(nearest(&with_text)), pin!(nearest(&by_id)), pin!(words)).await;
     let words = words.ok().flatten();
@@ -401,8 +417,8 @@ async fn rerank(
         return Some(0.0);
     }
     let request = retrieve::rerank_request(queries, candidates);
-    let call = async |route: Route<'_>| ports.rerank(model, &request, route).await;
-    let call = pin!(persist(ports, route(settings), trace_id, "rerank", call));
+    let ask = async |call: Call<'_>| ports.rerank(model, &request, call).await;
+    let call = pin!(persist(ports, call(settings, trace_id, "rerank"), ask));
     let ranked = bounded(ports, "the reranker", RERANK_MS, trace_id, call).await.ok()?;
     retrieve::rerank(candidates, &ranked)
 }
@@ -425,28 +441,36 @@ async fn bounded<T>(
     }
 }
 
-fn route(settings: &Settings) -> Route<'_> {
-    settings.gateway.as_deref().map_or(Route::Direct, Route::Gateway)
+/// A call of Workers AI, the way that the settings have it.
+fn call<'s>(settings: &'s Settings, trace_id: &'s str, step: &'static str) -> Call<'s> {
+    Call { route: settings.gateway.as_ref().map_or(Route::Direct, Route::Gateway), step, trace_id }
+}
+
+/// A call of the model that answers, the way to where it runs.
+fn call_of<'s>(settings: &'s Settings, trace_id: &'s str, model: &ChatModel) -> Call<'s> {
+    let call = call(settings, trace_id, "answer");
+    match (model.runner, &settings.provider) {
+        (Runner::Provider, Some(provider)) => Call { route: Route::Provider(provider), ..call },
+        _ => call,
+    }
 }
 
 /// Makes a call, and makes it again as far as the error table says that this may help.
 async fn persist<T>(
     ports: &impl Host,
-    mut route: Route<'_>,
-    trace_id: &str,
-    what: &str,
-    call: impl AsyncFn(Route<'_>) -> Result<T, Fault>,
+    mut call: Call<'_>,
+    make: impl AsyncFn(Call<'_>) -> Result<T, Fault>,
 ) -> Result<T, ApiError> {
     let mut retries = 0;
     loop {
-        let fault = match call(route).await {
+        let fault = match make(call).await {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
         };
-        log(ports, trace_id, what, &fault);
+        log(ports, call.trace_id, call.step, &fault);
         match policy::remedy(&fault) {
             Remedy::Retry if retries < MAX_RETRIES => pause(ports, &mut retries).await,
-            Remedy::WithoutGateway if route != Route::Direct => route = Route::Direct,
+            Remedy::WithoutGateway if call.route != Route::Direct => call.route = Route::Direct,
             _ => return Err(policy::tell(&fault, ports.now_ms())),
         }
     }
@@ -459,7 +483,7 @@ async fn pause(ports: &impl Host, retries: &mut u32) {
 }
 
 fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {
-    let model = prepared.models.first().map_or("", String::as_str);
+    let model = prepared.models.first().map_or("", |model| &model.id);
     let mut parts = vec![Part::Start {
         message_id: &prepared.message_id,
         message_metadata: StartMetadata { session: &prepared.token, trace_id: &prepared.trace_id, model },
@@ -478,49 +502,58 @@ async fn write<P: Ports>(
     reader: &mut impl Reader,
 ) -> Result<(), Fault> {
     let mut models = prepared.models.iter();
-    let mut model = models.next().map_or("", String::as_str);
-    let mut route = route(settings);
+    let Some(mut model) = models.next() else { return Ok(()) };
+    let mut call = call_of(settings, &prepared.trace_id, model);
     let mut retries = 0;
     let mut shrunk = false;
     loop {
         let (request, used) = request(settings, prepared, model, shrunk);
-        draft.begin(model, prepared.sources.get(..used).unwrap_or_default());
-        let result = match ports.generate(model, &request, route).await {
-            Ok(answer) => draft.relay(answer, reader).await,
+        draft.begin(&model.id, prepared.sources.get(..used).unwrap_or_default());
+        let mut log_id = None;
+        let result = match ports.generate(model, &request, call).await {
+            Ok(answer) => {
+                log_id = answer.log_id();
+                draft.relay(answer, reader).await
+            }
             Err(fault) => Err(fault),
         };
         let ended_ms = ports.now_ms().saturating_sub(prepared.asked_at);
-        tries.push(Try::new(&request, model, used, result.as_ref().err(), ended_ms));
+        let made = Try::new(&request, &model.id, used, result.as_ref().err(), ended_ms);
+        let usage = Some(draft.usage).filter(|usage| *usage != Usage::default());
+        tries.push(Try { log_id, usage, cost_usd: usage.and_then(|usage| model.cost_usd(usage)), ..made });
         let Err(fault) = result else { return Ok(()) };
-        log(ports, &prepared.trace_id, model, &fault);
+        log(ports, &prepared.trace_id, &model.id, &fault);
         if draft.started {
             // Words were shown: another answer cannot be put behind them.
             return Err(fault);
         }
         match policy::remedy(&fault) {
             Remedy::Retry if retries < MAX_RETRIES => pause(ports, &mut retries).await,
-            Remedy::WithoutGateway if route != Route::Direct => route = Route::Direct,
+            Remedy::WithoutGateway if matches!(call.route, Route::Gateway(_)) => call.route = Route::Direct,
             Remedy::Shrink if !shrunk => shrunk = true,
             Remedy::Refuse => {
                 draft.refuse(reader);
                 return Ok(());
             }
-            Remedy::Retry | Remedy::NextModel | Remedy::Shrink => {
-                let Some(next) = models.next() else { return Err(fault) };
+            Remedy::None => return Err(fault),
+            remedy => {
+                let runner = model.runner;
+                let elsewhere = matches!(remedy, Remedy::NextRunner | Remedy::WithoutGateway);
+                let fits = |next: &&ChatModel| !elsewhere || next.runner != runner;
+                let Some(next) = models.find(fits) else { return Err(fault) };
                 model = next;
+                call = call_of(settings, &prepared.trace_id, model);
                 retries = 0;
                 shrunk = false;
             }
-            Remedy::WithoutGateway | Remedy::None => return Err(fault),
         }
     }
 }
 
 /// The chat call for a model, and how many passages fit it. Shrunk: without history, and with half
 /// of the passages.
-fn request(settings: &Settings, prepared: &Prepared, model: &str, shrunk: bool) -> (ChatRequest, usize) {
-    let context = workers_ai::model(model).map_or(UNKNOWN_MODEL_CONTEXT, |model| model.context);
-    let room = prompt::room(context, settings.max_tokens);
+fn request(settings: &Settings, prepared: &Prepared, model: &ChatModel, shrunk: bool) -> (ChatRequest, usize) {
+    let room = prompt::room(model.context, settings.max_tokens);
     let (passages, history) = if shrunk {
         let half = prepared.passages.len().div_ceil(2);
         (prepared.passages.get(..half).unwrap_or_default(), &[][..])
@@ -565,7 +598,7 @@ async fn store(
     trace.error = error.as_ref().map(|error| error.code);
     let metadata = AnswerMetadata {
         refused: turn.refused,
-        cost_usd: cost_usd(&turn.model, draft.usage, trace.rewrite.as_ref()),
+        cost_usd: cost_usd(settings, &trace),
         model: turn.model.clone(),
         usage: draft.usage,
         cached: false,
@@ -582,11 +615,15 @@ async fn store(
     Outcome { turn, metadata, error, trace, traced: prepared.traced, kept: None }
 }
 
-/// What the chat calls of an answer cost; `None` when the price of one is not known.
-fn cost_usd(model: &str, usage: Usage, rewrite: Option<&Rewrite>) -> Option<f64> {
-    let answer = if model.is_empty() { Some(0.0) } else { usage.cost_usd(model) };
-    let rewrite = rewrite.map_or(Some(0.0), |rewrite| rewrite.usage.cost_usd(&rewrite.model));
-    Some(answer? + rewrite?)
+/// What the chat calls of an answer cost, those included that came to nothing; `None` when the price of one
+/// is not known.
+fn cost_usd(settings: &Settings, trace: &Trace) -> Option<f64> {
+    let rewrite = match (&settings.rewrite_model, &trace.rewrite) {
+        (Some(model), Some(rewrite)) => model.cost_usd(rewrite.usage)?,
+        _ => 0.0,
+    };
+    let tries = trace.tries.iter().filter(|made| made.usage.is_some()).map(|made| made.cost_usd);
+    tries.sum::<Option<f64>>().map(|tries| tries + rewrite)
 }
 
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {

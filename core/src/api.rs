@@ -7,8 +7,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, Code};
+use crate::models::{ChatModel, Runner};
+use crate::settings::Settings;
 use crate::support::Support;
 use crate::trace::{RefusedBy, Trace};
+use crate::upstream::Gateway;
 use crate::vectorize::Filter;
 use crate::workers_ai::Usage;
 
@@ -367,8 +370,56 @@ pub struct Health {
     pub index_from: Option<crate::generation::Store>,
     /// Bindings that are there.
     pub bindings: Bindings,
+    /// Where AI calls go, if the settings are right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstreams: Option<Upstreams>,
     /// In words: what is wrong and what to do. Empty when the bot is ready.
     pub problems: Vec<String>,
+}
+
+/// Where AI calls go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upstreams {
+    /// Of embeddings, and of all else that Workers AI runs.
+    pub workers_ai: String,
+    /// Of the other models, if there is a server for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The chat models, in the order they are tried.
+    pub models: Vec<Asked>,
+}
+
+/// A chat model and who runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// Its id.
+    pub id: String,
+    /// Who.
+    pub runner: Runner,
+    /// Prompt plus completion, tokens.
+    pub context: u32,
+    /// Whether its price is known, so that its answers have a cost.
+    pub priced: bool,
+}
+
+impl Upstreams {
+    /// Those of a bot. Of addresses only the host is told: the rest names an account.
+    pub fn of(settings: &Settings) -> Self {
+        let host = |url: &str| url.split('/').nth(2).unwrap_or_default().to_owned();
+        let asked = |model: &ChatModel| {
+            let ChatModel { id, runner, context, price, .. } = model.clone();
+            Asked { id, runner, context, priced: price.is_some() }
+        };
+        Self {
+            workers_ai: match &settings.gateway {
+                None => "binding AI".to_owned(),
+                Some(Gateway::Id(id)) => format!("binding AI, gateway {id}"),
+                Some(Gateway::Address { url, .. }) => format!("gateway at {}", host(url)),
+            },
+            provider: settings.provider.as_ref().map(|provider| host(&provider.url)),
+            models: settings.offered().map(asked).collect(),
+        }
+    }
 }
 
 /// Which bindings a Worker has.

@@ -165,7 +165,7 @@ impl Draft {
         }
         // Of a short answer the filters may still hold every word.
         self.end(reader);
-        if self.started { Ok(()) } else { Err(unreadable("an answer without text")) }
+        if self.started { Ok(()) } else { Err(Fault::Empty(self.finish_reason.clone())) }
     }
 
     /// No more text comes; twice is once.
@@ -223,7 +223,7 @@ impl Filters {
 }
 
 fn unreadable(message: &str) -> Fault {
-    Fault::Unreadable { service: "Workers AI", message: message.to_owned() }
+    Fault::Unreadable { service: "the model", message: message.to_owned() }
 }
 
 /// Reads an answer that no visitor sees, to its end, with the tokens that it took.
@@ -293,6 +293,10 @@ mod tests {
     impl ByteStream for Cut {
         fn is_event_stream(&self) -> bool {
             true
+        }
+
+        fn log_id(&self) -> Option<String> {
+            None
         }
 
         fn complete(&mut self) {}

@@ -14,8 +14,8 @@
 //! ([`generation`]), composes the prompt ([`prompt`]) of texts that cannot break out of it ([`injection`]), and passes on what the
 //! model streams ([`draft`], [`sse`]) without links that lead elsewhere (`links`), the prompt itself (`leak`) and citations that lead
 //! nowhere, each sentence ([`sentences`]) checked against what it cites ([`citations`], [`support`]) and linked to its words
-//! ([`text_fragment`]). What it needs of the world stands in [`ports`], what to do when that fails in
-//! [`policy`].
+//! ([`text_fragment`]). Which models there are stands in [`models`], which way calls to them go in [`upstream`]. What the flow
+//! needs of the world stands in [`ports`], what to do when that fails in [`policy`].
 //!
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
 //!
@@ -57,6 +57,7 @@ pub mod feedback;
 pub mod injection;
 mod leak;
 mod links;
+pub mod models;
 pub mod policy;
 pub mod ports;
 pub mod prompt;
@@ -68,6 +69,7 @@ pub mod sse;
 pub mod support;
 pub mod text_fragment;
 pub mod trace;
+pub mod upstream;
 
 pub mod error;
 pub mod settings;

@@ -4,6 +4,7 @@
 
 use crate::error::{ApiError, Code};
 use crate::ports::Fault;
+use crate::upstream::ProviderError;
 
 /// Times a call is tried again before something else is.
 pub const MAX_RETRIES: u32 = 2;
@@ -20,10 +21,13 @@ pub(crate) const BUSY_SECONDS: u64 = 10;
 pub enum Remedy {
     /// The same call again, after a pause; then as [`Remedy::NextModel`].
     Retry,
-    /// The same call, not through the AI Gateway: the gateway is missing or refuses us.
+    /// The same call, not through the AI Gateway: the gateway is missing or refuses us. Without one, as
+    /// [`Remedy::NextRunner`].
     WithoutGateway,
     /// The next model of the list: this one cannot be used.
     NextModel,
+    /// The next model that somebody else runs: no model of this one can be used.
+    NextRunner,
     /// A shorter prompt, once.
     Shrink,
     /// A guardrail of the gateway or of our own blocked prompt or answer: refuse, as for a question
@@ -34,19 +38,43 @@ pub enum Remedy {
 }
 
 /// The error table.
+#[allow(clippy::match_same_arms)] // each row has a reason of its own
 pub fn remedy(fault: &Fault) -> Remedy {
     match fault {
         Fault::Ai(error) => match (error.code, error.status) {
-            // The day's allocation: no retry and no other model helps before midnight UTC. And the
-            // gateway's own rate limit: another call at once makes it worse.
-            (Some(3036 | 2003), _) => Remedy::None,
+            // The day's allocation, and an account that is blocked: no retry and no other model of
+            // Workers AI helps before midnight UTC, or at all.
+            (Some(3036 | 3023), _) => Remedy::NextRunner,
+            // The gateway's own rate limit: another call through it at once makes it worse.
+            (Some(2003), _) => Remedy::NextRunner,
             (Some(2001 | 2009), _) => Remedy::WithoutGateway,
-            (Some(5028 | 5007 | 3042 | 5035 | 3041 | 5016), _) => Remedy::NextModel,
+            (Some(3040), _) => Remedy::Retry,
+            (Some(5028 | 5007 | 3042 | 5035 | 3041 | 5016 | 5018), _) => Remedy::NextModel,
             (Some(5021 | 3010 | 3006), _) => Remedy::Shrink,
             (Some(2016 | 2017), _) => Remedy::Refuse,
             (_, 408 | 409 | 429 | 500..) => Remedy::Retry,
-            _ => Remedy::None,
+            // Said in the middle of a stream: whatever it was, it is this model's.
+            (_, 200) => Remedy::NextModel,
+            // A token that is wrong is wrong for all models.
+            (None | Some(10_000), 401 | 403) => Remedy::NextRunner,
+            // What one model's schema refuses, another's may take.
+            _ => Remedy::NextModel,
         },
+        Fault::Provider(error) => match (error.code.as_str(), error.status) {
+            ("content_filter" | "content_policy_violation", _) => Remedy::Refuse,
+            ("context_length_exceeded", _) | (_, 413) => Remedy::Shrink,
+            // A budget that is used up comes as 429 as well, and no retry fills it.
+            ("insufficient_quota", _) => Remedy::NextRunner,
+            (_, 408 | 409 | 429 | 500..) => Remedy::Retry,
+            // A key that is wrong or a bill that is not paid is no better with another model there.
+            (_, 401..=403) => Remedy::NextRunner,
+            _ => Remedy::NextModel,
+        },
+        // Asked again it would think as long, or be filtered again.
+        Fault::Empty(reason) if reason.as_deref() == Some("content_filter") => Remedy::Refuse,
+        Fault::Empty(_) => Remedy::NextModel,
+        // Who has waited for FIRST_BYTE_MS does not wait for the same once more.
+        Fault::TimedOut { service: "Workers AI" | "the provider", .. } => Remedy::NextModel,
         // 40041: too many requests. A failure without a code is the service's (5xx), or the network's.
         Fault::Vectorize { code: Some(40041) | None, .. } | Fault::TimedOut { .. } | Fault::Unreadable { .. } => {
             Remedy::Retry
@@ -79,6 +107,12 @@ pub fn tell(fault: &Fault, now_ms: u64) -> ApiError {
             }
             _ => ApiError::new(Code::Upstream, "the model could not be reached; try again"),
         },
+        Fault::Provider(ProviderError { status: 429, .. }) => {
+            ApiError::new(Code::OverCapacity, "the model has no capacity left at the moment; try again shortly")
+                .retry_after(BUSY_SECONDS)
+        }
+        Fault::Provider(_) => ApiError::new(Code::Upstream, "the model could not be reached; try again"),
+        Fault::Empty(_) => ApiError::new(Code::Upstream, "the model gave no answer; try again"),
         Fault::Vectorize { .. } => ApiError::new(Code::Upstream, "the search index could not be reached; try again"),
         Fault::Kv(_) => ApiError::new(Code::Upstream, "the conversation store could not be reached; try again"),
         Fault::D1(_) => ApiError::new(Code::Upstream, "the database could not be reached; try again"),
@@ -106,11 +140,15 @@ mod tests {
         Fault::Ai(AiError::read(status, body.as_bytes()))
     }
 
+    fn server(status: u16, code: &str) -> Fault {
+        Fault::Provider(ProviderError { status, code: code.to_owned(), message: String::new() })
+    }
+
     #[test]
     fn each_published_code_has_its_remedy_wherever_the_body_carries_it() {
         let envelope = |code: u32| format!(r#"{{"success":false,"errors":[{{"code":{code},"message":"x"}}]}}"#);
         let cases = [
-            (ai(429, &envelope(3036)), Remedy::None, Code::BudgetExhausted),
+            (ai(429, &envelope(3036)), Remedy::NextRunner, Code::BudgetExhausted),
             (ai(429, &envelope(3040)), Remedy::Retry, Code::OverCapacity),
             (ai(429, "slow down"), Remedy::Retry, Code::OverCapacity),
             (
@@ -127,14 +165,25 @@ mod tests {
                 Code::Upstream,
             ),
             (ai(400, r#"{"error":[{"code":2001}]}"#), Remedy::WithoutGateway, Code::Upstream),
-            (ai(429, r#"{"name":"AiGatewayError","internalCode":2003}"#), Remedy::None, Code::RateLimited),
+            (ai(429, r#"{"name":"AiGatewayError","internalCode":2003}"#), Remedy::NextRunner, Code::RateLimited),
             (ai(413, r#"{"internalCode":5021}"#), Remedy::Shrink, Code::Upstream),
             (
                 ai(400, r#"{"description":"AiError: 5006: must NOT have more than 100 items"}"#),
-                Remedy::None,
+                Remedy::NextModel,
                 Code::Upstream,
             ),
+            (ai(403, &envelope(10_000)), Remedy::NextRunner, Code::Upstream),
             (ai(503, "<html>down</html>"), Remedy::Retry, Code::Upstream),
+            (ai(200, &envelope(3040)), Remedy::Retry, Code::OverCapacity),
+            (ai(200, r#"{"error":"x"}"#), Remedy::NextModel, Code::Upstream),
+            (server(429, "rate_limit_exceeded"), Remedy::Retry, Code::OverCapacity),
+            (server(429, "insufficient_quota"), Remedy::NextRunner, Code::OverCapacity),
+            (server(401, "invalid_api_key"), Remedy::NextRunner, Code::Upstream),
+            (server(404, "model_not_found"), Remedy::NextModel, Code::Upstream),
+            (server(400, "context_length_exceeded"), Remedy::Shrink, Code::Upstream),
+            (server(400, "content_filter"), Remedy::Refuse, Code::Upstream),
+            (server(302, ""), Remedy::NextModel, Code::Upstream),
+            (Fault::Empty(Some("length".to_owned())), Remedy::NextModel, Code::Upstream),
             (Fault::Vectorize { code: Some(40041), message: String::new() }, Remedy::Retry, Code::Upstream),
             (Fault::Vectorize { code: Some(40006), message: String::new() }, Remedy::None, Code::Upstream),
         ];

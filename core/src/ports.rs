@@ -8,8 +8,10 @@ use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
 use crate::full_text::{Hit, Lookup, Queries, Search as TextSearch};
 use crate::generation::{Known, Retired, Store};
+use crate::models::ChatModel;
 use crate::session::Turn;
 use crate::trace::Kept;
+use crate::upstream::{Call, ProviderError};
 use crate::vectorize::{Match, QueryOptions};
 use crate::workers_ai::{AiError, ChatRequest, Ranked, RerankRequest};
 
@@ -19,7 +21,7 @@ pub trait Embed {
     type Vector;
 
     /// One vector a text, in order.
-    async fn embed(&self, texts: &[&str], route: Route<'_>) -> Result<Vec<Self::Vector>, Fault>;
+    async fn embed(&self, texts: &[&str], call: Call<'_>) -> Result<Vec<Self::Vector>, Fault>;
 }
 
 /// Finds the nearest chunks.
@@ -43,7 +45,7 @@ pub trait Lexical {
 /// Reads the question beside each passage.
 pub trait Rerank {
     /// How well each passage answers, in any order.
-    async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault>;
+    async fn rerank(&self, model: &str, request: &RerankRequest, call: Call<'_>) -> Result<Vec<Ranked>, Fault>;
 }
 
 /// Writes answers.
@@ -52,13 +54,16 @@ pub trait Generate {
     type Answer: ByteStream;
 
     /// Starts an answer; returns once the service has accepted the call.
-    async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<Self::Answer, Fault>;
+    async fn generate(&self, model: &ChatModel, request: &ChatRequest, call: Call<'_>) -> Result<Self::Answer, Fault>;
 }
 
 /// Bytes of an answer as they arrive, cut anywhere.
 pub trait ByteStream {
     /// Whether the body is an event stream; a few models ignore `stream` and answer one JSON.
     fn is_event_stream(&self) -> bool;
+
+    /// Under which id a gateway logged the call, if one did.
+    fn log_id(&self) -> Option<String>;
 
     /// The answer is complete, whatever the connection does. An answer that is dropped before is
     /// broken off, so that nobody pays for words that nobody reads.
@@ -140,15 +145,6 @@ impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Rerank + Gener
 {
 }
 
-/// Which way an AI call goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route<'a> {
-    /// Straight to Workers AI.
-    Direct,
-    /// Through the AI Gateway of this id.
-    Gateway(&'a str),
-}
-
 /// What went wrong behind a door. For the log and for [`crate::policy`]; visitors get an
 /// [`crate::error::ApiError`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +152,12 @@ pub enum Fault {
     /// Workers AI or AI Gateway refused the call.
     #[error("AI answered HTTP {status}, code {code}: {message}", status = .0.status, code = .0.code.unwrap_or(0), message = .0.message)]
     Ai(AiError),
+    /// A server with `OpenAI`'s chat API refused the call.
+    #[error("the provider answered HTTP {status}, code {code}: {message}", status = .0.status, code = if .0.code.is_empty() { "none" } else { &.0.code }, message = .0.message)]
+    Provider(ProviderError),
+    /// A model ended without a word.
+    #[error("the model ended without a word (finish reason: {})", .0.as_deref().unwrap_or("none"))]
+    Empty(Option<String>),
     /// Vectorize refused the call; with its 400xx code where it sent one.
     #[error("Vectorize, code {}: {message}", code.unwrap_or(0))]
     Vectorize {

@@ -3,6 +3,8 @@
 //! [`SETTINGS`] is the one list of them; the configuration page of the documentation is checked
 //! against it. All mistakes are reported together, so that a deployment is mended in one go.
 
+use crate::models::{ChatModel, Facts, is_of_workers_ai};
+use crate::upstream::{Gateway, Provider};
 use crate::vectorize::MAX_TOP_K_WITH_METADATA;
 use crate::workers_ai::{REMOVED_MODELS, RERANKER};
 
@@ -30,9 +32,16 @@ settings! {
     GREETING = "", "First line that the widget shows; a general one when empty.";
     SUGGESTIONS = "", "Questions that the widget offers at the start, one a line.";
     SUPPORT_URL = "", "Where a person helps, https: or mailto:, given beside every answer that is not known; none when empty.";
-    CHAT_MODEL = "@cf/meta/llama-3.1-8b-instruct-fast", "Workers AI model that answers.";
-    FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas. A request may name any of the models here.";
-    GATEWAY_ID = "", "AI Gateway that calls go through; none when empty.";
+    CHAT_MODEL = "@cf/meta/llama-3.1-8b-instruct-fast", "Model that answers: one of Workers AI, whose ids begin with @cf/, or one of the server at PROVIDER_URL.";
+    FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas; of Workers AI and of PROVIDER_URL in any order. A request may name any of the models here.";
+    SMALL_MODEL = "", "Model that is asked first when a question is short and simple: the first of a conversation, in one sentence, at most 100 characters, without code; none when empty.";
+    MODEL_INFO = "", "What docent does not know of a model: id=context, or id=context/dollars in/dollars out, in tokens and dollars per million tokens, separated by commas, such as gpt-4o-mini=128000/0.15/0.60.";
+    GATEWAY_ID = "", "AI Gateway that calls of Workers AI go through; none when empty.";
+    GATEWAY_URL = "", "The same by its address, https://gateway.ai.cloudflare.com/v1/<account>/<gateway>, for a Worker without the binding AI or a gateway of another account.";
+    GATEWAY_TOKEN = "", "Secret that lets calls into an authenticated gateway, with GATEWAY_URL or a PROVIDER_URL that is a gateway's.";
+    WORKERS_AI_TOKEN = "", "Secret: API token with the right Workers AI Read, which GATEWAY_URL wants.";
+    PROVIDER_URL = "", "Server with OpenAI's chat API that runs the other models, up to what /chat/completions is below, such as https://api.openai.com/v1 or a gateway's address with /compat; none when empty.";
+    PROVIDER_KEY = "", "Secret: key of that server, if it wants one.";
     TOP_K = "8", "Passages that are searched for and put into the prompt, 1 to 20.";
     WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; at 0, and without D1, words are not looked up.";
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
@@ -90,9 +99,13 @@ pub struct Settings {
     /// Where a person helps.
     pub support_url: Option<String>,
     /// Chat models in the order they are tried; never empty.
-    pub models: Vec<String>,
-    /// AI Gateway id.
-    pub gateway: Option<String>,
+    pub models: Vec<ChatModel>,
+    /// Asked before them when a question is simple.
+    pub small_model: Option<ChatModel>,
+    /// AI Gateway that calls of Workers AI go through.
+    pub gateway: Option<Gateway>,
+    /// Server that runs the models that are not Workers AI's.
+    pub provider: Option<Provider>,
     /// Passages per answer.
     pub top_k: usize,
     /// Weight of words in fusing; vectors have the rest to 1.
@@ -100,7 +113,7 @@ pub struct Settings {
     /// Weight of the second query in fusing; the first has 1.
     pub context_weight: f64,
     /// Model that writes follow-up questions anew.
-    pub rewrite_model: Option<String>,
+    pub rewrite_model: Option<ChatModel>,
     /// Model that puts passages in order.
     pub rerank_model: Option<String>,
     /// Evidence below which no model is asked; 0 for never.
@@ -130,6 +143,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Every chat model that a request may name, once, in the order they are tried.
+    pub fn offered(&self) -> impl Iterator<Item = &ChatModel> {
+        let small = self.small_model.iter().filter(|small| self.models.iter().all(|model| model.id != small.id));
+        self.models.iter().chain(small)
+    }
+
     /// Reads the settings; `lookup` answers a name with its value if it is set.
     ///
     /// # Errors
@@ -137,11 +156,14 @@ impl Settings {
     pub fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut read = Reader { lookup, problems: Vec::new() };
         let product = read.text("PRODUCT");
-        let mut models = vec![read.text("CHAT_MODEL")];
-        models.extend(read.list("FALLBACK_MODELS", ','));
-        for model in &models {
-            read.check_model(model);
+        let facts = read.model_info();
+        let mut ids = vec![read.text("CHAT_MODEL")];
+        ids.extend(read.list("FALLBACK_MODELS", ','));
+        let small = Some(read.text("SMALL_MODEL")).filter(|id| !id.is_empty());
+        for id in ids.iter().chain(&small) {
+            read.check_model(id);
         }
+        let chat_model = |id: &String| ChatModel::new(id, &facts);
         let greeting = match (read.text("GREETING"), product.as_str()) {
             (given, _) if !given.is_empty() => given,
             (_, "") => "Ask a question about the documentation.".to_owned(),
@@ -152,12 +174,14 @@ impl Settings {
             product,
             suggestions: read.list("SUGGESTIONS", '\n'),
             support_url: read.support_url(),
-            models,
-            gateway: Some(read.text("GATEWAY_ID")).filter(|id| !id.is_empty()),
+            models: ids.iter().map(chat_model).collect(),
+            small_model: small.as_ref().map(chat_model),
+            gateway: read.gateway(),
+            provider: read.provider(),
             top_k: read.number("TOP_K", 1, MAX_TOP_K_WITH_METADATA),
             words_weight: read.number("WORDS_WEIGHT", 0.0, 1.0),
             context_weight: read.number("CONTEXT_WEIGHT", 0.0, 10.0),
-            rewrite_model: read.other_model("REWRITE_MODEL", "@cf/meta/llama-3.2-3b-instruct"),
+            rewrite_model: read.other_model("REWRITE_MODEL", "@cf/meta/llama-3.2-3b-instruct").as_ref().map(chat_model),
             rerank_model: read.other_model("RERANK_MODEL", RERANKER),
             refuse_below: read.number("REFUSE_BELOW", 0.0, 1.0),
             max_tokens: read.number("MAX_TOKENS", 16, 8_192),
@@ -176,6 +200,16 @@ impl Settings {
         };
         if read.problems.is_empty() { Ok(settings) } else { Err(read.problems) }
     }
+}
+
+/// Where AI Gateways are.
+const GATEWAY_HOST: &str = "https://gateway.ai.cloudflare.com/";
+
+/// Whether a server is on the same machine, where nobody listens in.
+fn is_loopback(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let host = host.strip_prefix("[::1]").map_or_else(|| host.split(':').next().unwrap_or_default(), |_| "[::1]");
+    ["127.0.0.1", "localhost", "[::1]"].contains(&host)
 }
 
 struct Reader<L> {
@@ -214,11 +248,69 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
                  set CHAT_MODEL or FALLBACK_MODELS to another, such as {}",
                 SETTINGS.iter().find(|s| s.name == "CHAT_MODEL").map_or("", |s| s.default)
             ));
-        } else if !model.starts_with("@cf/") && !model.starts_with("@hf/") {
+        } else if !is_of_workers_ai(model) && self.text("PROVIDER_URL").is_empty() {
             self.problems.push(format!(
-                "model \"{model}\" in CHAT_MODEL or FALLBACK_MODELS is not a Workers AI model: their ids begin with @cf/"
+                "model \"{model}\" is not a Workers AI model, whose ids begin with @cf/: \
+                 set PROVIDER_URL to the server that runs it, or name another model"
             ));
         }
+    }
+
+    fn model_info(&mut self) -> Vec<Facts> {
+        let mut known = Vec::new();
+        for entry in self.list("MODEL_INFO", ',') {
+            match Facts::parse(&entry) {
+                Some(facts) => known.push(facts),
+                None => self.problems.push(format!(
+                    "MODEL_INFO has \"{entry}\": write id=context or id=context/dollars in/dollars out, such as gpt-4o-mini=128000/0.15/0.60"
+                )),
+            }
+        }
+        known
+    }
+
+    /// A secret that need not be there, and whose length is another's business.
+    fn token(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|token| !token.is_empty())
+    }
+
+    fn gateway(&mut self) -> Option<Gateway> {
+        let url = self.server("GATEWAY_URL", "https://gateway.ai.cloudflare.com/v1/<account>/<gateway>");
+        match (self.token("GATEWAY_ID"), url) {
+            (id, None) => id.map(Gateway::Id),
+            (id, Some(url)) => {
+                if id.is_some() {
+                    self.problems.push("GATEWAY_ID and GATEWAY_URL are both set: leave one of them out".to_owned());
+                }
+                let workers_ai_token = self.token("WORKERS_AI_TOKEN");
+                if workers_ai_token.is_none() {
+                    let problem = "secret WORKERS_AI_TOKEN is not set, which GATEWAY_URL wants: run `wrangler secret put WORKERS_AI_TOKEN`";
+                    self.problems.push(problem.to_owned());
+                }
+                let workers_ai_token = workers_ai_token.unwrap_or_default();
+                Some(Gateway::Address { url, token: self.token("GATEWAY_TOKEN"), workers_ai_token })
+            }
+        }
+    }
+
+    fn provider(&mut self) -> Option<Provider> {
+        let url = self.server("PROVIDER_URL", "https://api.openai.com/v1")?;
+        // No other server is told what opens the gateway.
+        let is_gateway = url.starts_with(GATEWAY_HOST) || is_loopback(&url);
+        let gateway_token = self.token("GATEWAY_TOKEN").filter(|_| is_gateway);
+        Some(Provider { url, key: self.token("PROVIDER_KEY"), gateway_token })
+    }
+
+    /// Address of a server that keys are sent to, without a slash at its end.
+    fn server(&mut self, name: &str, such_as: &str) -> Option<String> {
+        let url = self.token(name)?;
+        let is_address = url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()) || is_loopback(&url);
+        if !is_address || url.contains(['?', '#', '@', ' ']) {
+            self.problems.push(format!(
+                "{name} is \"{url}\": set an address that begins with https:// (or http://127.0.0.1), without ? and #, such as {such_as}"
+            ));
+        }
+        Some(url.trim_end_matches('/').to_owned())
     }
 
     /// A model that need not be there.
@@ -283,7 +375,7 @@ mod tests {
     #[test]
     fn a_secret_is_all_that_must_be_set() {
         let settings = parse(&[SECRET]).unwrap();
-        assert_eq!(settings.models, ["@cf/meta/llama-3.1-8b-instruct-fast"]);
+        assert_eq!(settings.models, [ChatModel::new("@cf/meta/llama-3.1-8b-instruct-fast", &[])]);
         assert_eq!((settings.top_k, settings.max_tokens, settings.gateway), (8, 768, None));
         assert_eq!(settings.origins, Origins::Listed(vec![]));
     }
@@ -301,6 +393,9 @@ mod tests {
             ("SESSION_TTL_SECONDS", "5"),
             ("TRACE_KEY", "guess me"),
             ("TRACE_DAYS", "forever"),
+            ("MODEL_INFO", "gpt-4o=big"),
+            ("GATEWAY_URL", "http://gateway.example"),
+            ("GATEWAY_ID", "team"),
             ("SUPPORT_URL", "javascript:alert(1)"),
             ("RERANK_MODEL", "on"),
             ("REWRITE_MODEL", "@cf/meta/llama-3.1-8b-instruct"),
@@ -318,6 +413,10 @@ mod tests {
             "SESSION_TTL_SECONDS",
             "TRACE_KEY is too short",
             "TRACE_DAYS",
+            "MODEL_INFO",
+            "GATEWAY_URL is",
+            "GATEWAY_ID and GATEWAY_URL",
+            "WORKERS_AI_TOKEN",
             "SUPPORT_URL",
             "RERANK_MODEL is",
             "REWRITE_MODEL is",

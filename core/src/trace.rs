@@ -76,7 +76,7 @@ pub struct Trace {
     /// Tokens of the call that answered.
     #[serde(default)]
     pub usage: Usage,
-    /// US dollars of it; null for a model of unknown price.
+    /// US dollars of all chat calls; null where one is of unknown price.
     #[serde(default)]
     pub cost_usd: Option<f64>,
     /// Whether the answer came from a cache.
@@ -126,6 +126,21 @@ pub struct Rules {
     /// `RERANK_MODEL`; whether it answered, the candidates tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerank_model: Option<String>,
+    /// Why the first model was the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<RoutedBy>,
+}
+
+/// Why a model is asked before the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoutedBy {
+    /// The request named it.
+    Request,
+    /// The question is simple, and `SMALL_MODEL` is set.
+    Simple,
+    /// It is the first of the settings.
+    Order,
 }
 
 /// One chunk that was found.
@@ -225,7 +240,7 @@ pub enum Dropped {
 }
 
 /// One call of a chat model.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Try {
     /// Model.
     pub model: String,
@@ -237,6 +252,15 @@ pub struct Try {
     pub fault: Option<String>,
     /// Milliseconds from the arrival of the question until it was over.
     pub ended_ms: u64,
+    /// Under which id an AI Gateway logged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<String>,
+    /// Tokens; absent where the service did not say, as of a call that it refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// US dollars of them; absent also for a model of unknown price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
 }
 
 impl Try {
@@ -257,7 +281,7 @@ impl Try {
         let mut prompt = hex(&prompt.finalize());
         prompt.truncate(16);
         let fault = fault.map(|fault| fault.to_string().chars().take(MAX_FAULT_CHARS).collect());
-        Self { model: model.to_owned(), offered, prompt, fault, ended_ms }
+        Self { model: model.to_owned(), offered, prompt, fault, ended_ms, ..Self::default() }
     }
 }
 

@@ -20,7 +20,6 @@ use crate::kept::Kept;
 use crate::lexical;
 use crate::refusal::Refusal;
 
-/// The reranker that is stood in for.
 /// The gateway that every account has.
 pub(crate) const DEFAULT_GATEWAY: &str = "default";
 /// Tokens that a chat template puts around each message, roughly.
@@ -134,6 +133,18 @@ impl Ai {
         let prompt = inputs.into_prompt()?;
         check_context(model, &prompt)?;
         let shape = if self.family_shapes { Shape::of(model) } else { Shape::Native };
+        self.write(model, prompt, streams, shape).await
+    }
+
+    /// Runs a model that is not Workers AI's, as a server with `OpenAI`'s chat API does.
+    pub(crate) async fn serve(&self, model: &str, inputs: Value) -> Result<Output, Refusal> {
+        let inputs: ChatInputs = parse(inputs)?;
+        let (streams, with_usage) = (inputs.stream, inputs.stream_options.include_usage);
+        let shape = if with_usage { Shape::Server } else { Shape::ServerWithoutUsage };
+        self.write(model, inputs.into_prompt()?, streams, shape).await
+    }
+
+    async fn write(&self, model: &str, prompt: Prompt, streams: bool, shape: Shape) -> Result<Output, Refusal> {
         let mut pieces = self.answerer.start(prompt).await?;
         if streams {
             return Ok(Output::Stream(pieces, shape));
@@ -196,6 +207,14 @@ struct ChatInputs {
     max_tokens: Option<u32>,
     #[serde(default)]
     temperature: Option<f64>,
+    #[serde(default)]
+    stream_options: StreamOptions,
+}
+
+#[derive(Deserialize, Default)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
 }
 
 impl ChatInputs {

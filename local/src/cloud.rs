@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use docent_core::vectorize::MAX_UPSERT_BYTES;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower_service::Service as _;
 
+use crate::addresses;
 use crate::ai::Ai;
 use crate::answerer::Answerer;
 use crate::bindings::{self, BindingRequest};
@@ -276,6 +277,8 @@ fn router(services: Arc<Services>) -> Router {
         .route("/__docent/state", get(dump))
         .route("/docs/", get(docs))
         .route("/docs/{*path}", get(docs))
+        .route("/v1/chat/completions", post(addresses::complete))
+        .route("/v1/{account}/{gateway}/workers-ai/{*model}", post(addresses::run))
         .nest("/client/v4/accounts/{account}", rest::routes())
         .layer(from_fn_with_state(Arc::clone(&services), gate))
         .with_state(services)

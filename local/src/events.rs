@@ -19,6 +19,10 @@ pub(crate) enum Shape {
     Native,
     /// `{"choices":[…]}`: gemma-4, glm, qwen3, gpt-oss.
     OpenAi,
+    /// The same to the end: a server with `OpenAI`'s own API.
+    Server,
+    /// The same, of a stream whose usage was not asked for.
+    ServerWithoutUsage,
 }
 
 impl Shape {
@@ -33,7 +37,7 @@ impl Shape {
         let usage = usage_json(usage);
         match self {
             Self::Native => json!({ "response": text, "usage": usage }),
-            Self::OpenAi => json!({
+            Self::OpenAi | Self::Server | Self::ServerWithoutUsage => json!({
                 "id": "chatcmpl-docent-local", "object": "chat.completion", "created": 0, "model": model,
                 "choices": [{
                     "index": 0, "message": { "role": "assistant", "content": text },
@@ -48,7 +52,7 @@ impl Shape {
         match self {
             // `p` is padding against guessing words by packet sizes; its length must vary.
             Self::Native => json!({ "response": text, "p": padding(number) }),
-            Self::OpenAi => chunk(model, &json!({ "content": text }), None),
+            Self::OpenAi | Self::Server | Self::ServerWithoutUsage => chunk(model, &json!({ "content": text }), None),
         }
     }
 }
@@ -112,12 +116,17 @@ impl Writer {
                 Piece::Broken => return Err(Over),
                 Piece::End { usage, cut_by_length } => {
                     used(usage);
-                    if shape == Shape::OpenAi {
+                    if shape != Shape::Native {
                         let finish = if cut_by_length { "length" } else { "stop" };
                         self.send(&chunk(model, &json!({}), Some(finish)).to_string()).await?;
                     }
-                    // This last chunk has the native shape whatever came before.
-                    self.send(&json!({ "response": "", "usage": usage_json(usage) }).to_string()).await?;
+                    let last = match shape {
+                        // At Workers AI the last chunk has the native shape whatever came before.
+                        Shape::Native | Shape::OpenAi => json!({ "response": "", "usage": usage_json(usage) }),
+                        Shape::Server => json!({ "choices": [], "usage": usage_json(usage) }),
+                        Shape::ServerWithoutUsage => return self.send("[DONE]").await,
+                    };
+                    self.send(&last.to_string()).await?;
                     return self.send("[DONE]").await;
                 }
             }

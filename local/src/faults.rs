@@ -3,6 +3,7 @@
 //! Set by `PUT /__docent/faults`, a list; the first entry that matches a call, has times left and has
 //! the dice on its side is used for it.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -65,7 +66,7 @@ fn is_zero(seed: &u64) -> bool {
 }
 
 /// An answer made up beforehand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canned {
     /// HTTP status.
@@ -76,6 +77,9 @@ pub struct Canned {
     /// The body as it is.
     #[serde(default)]
     pub body: String,
+    /// Further headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A fault of the script, with the calls that it matched so far.

@@ -5,12 +5,13 @@
 //! - [`Cloud`] and [`Workerd`] for tests and benchmarks: the same two, in and from the own process.
 //! - [`ports`]: the question flow natively, over the same services and without workerd.
 //!
-//! A call comes in at `cloud`, which keeps strangers out, and goes by its wire to [`bindings`] or
-//! `rest`. Both have it logged (`journal`) and perhaps spoilt (`faults`) by `services`, and ask an
+//! A call comes in at `cloud`, which keeps strangers out, and goes by its wire to [`bindings`], `rest`
+//! or `addresses`. All have it logged (`journal`) and perhaps spoilt (`faults`) by `services`, and ask an
 //! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`), `kv` or `d1`,
 //! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`; `kept` has what it
 //! has made) and `answerer` (`extractive` with `units`, `llm`); `events` writes what they say as Workers AI does.
 
+mod addresses;
 mod ai;
 mod answerer;
 #[cfg(feature = "bert")]

@@ -17,11 +17,13 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::models::ChatModel;
 use docent_core::ports::{
-    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Route, Search, Sessions, Traces,
+    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
+use docent_core::upstream::{Call, Gateway, ProviderError, Route};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{
     AiError, ChatRequest, EmbedRequest, EmbedResponse, Ranked, RerankRequest, RerankResponse,
@@ -94,17 +96,24 @@ impl LocalPorts {
         }
     }
 
-    async fn run_model(&self, model: &str, inputs: &Value, route: Route<'_>) -> Result<Response<Body>, Fault> {
-        let service = "Workers AI";
-        let (path, options) = match route {
-            Route::Direct => ("/run?version=3", json!({})),
-            Route::Gateway(id) => ("/ai-gateway/run?version=3", json!({ "gateway": { "id": id } })),
+    async fn run_model(&self, model: &str, inputs: &str, call: Call<'_>) -> Result<Response<Body>, Fault> {
+        let service = call.service();
+        let request = if let Some(elsewhere) = call.request(model) {
+            // Whatever host the address names, it is this process that answers.
+            let path = elsewhere.url.splitn(4, '/').nth(3).unwrap_or_default();
+            let request = Request::post(format!("/{path}")).header(header::HOST, "localhost");
+            let headers = elsewhere.headers.into_iter();
+            let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+            request.body(Body::from(inputs.to_owned()))
+        } else {
+            let through_gateway = matches!(call.route, Route::Gateway(Gateway::Id(_)));
+            let path = if through_gateway { "/ai-gateway/run?version=3" } else { "/run?version=3" };
+            Request::post(path)
+                .header(HEADER, "ai")
+                .header(header::HOST, "workers-binding.ai")
+                .header("cf-consn-model-id", model)
+                .body(Body::from(format!("{{\"inputs\":{inputs},\"options\":{}}}", call.binding_options())))
         };
-        let request = Request::post(path)
-            .header(HEADER, "ai")
-            .header(header::HOST, "workers-binding.ai")
-            .header("cf-consn-model-id", model)
-            .body(Body::from(json!({ "inputs": inputs, "options": options }).to_string()));
         let request = request.map_err(|error| unreadable(service, &error))?;
         let limit = {
             // Timers belong to the runtime that they are made in.
@@ -118,16 +127,28 @@ impl LocalPorts {
         let status = response.status().as_u16();
         let body =
             to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
-        Err(Fault::Ai(AiError::read(status, &body)))
+        Err(match call.route {
+            Route::Provider(_) => Fault::Provider(ProviderError::read(status, &String::from_utf8_lossy(&body))),
+            Route::Direct | Route::Gateway(_) => Fault::Ai(AiError::read(status, &body)),
+        })
     }
 
-    /// The JSON that a model answers with.
-    async fn json_of<T: DeserializeOwned>(&self, model: &str, inputs: &Value, route: Route<'_>) -> Result<T, Fault> {
-        let service = "Workers AI";
-        let response = self.run_model(model, inputs, route).await?;
+    /// The JSON that a model of Workers AI answers with; a gateway's address puts an envelope around it.
+    async fn json_of<T: DeserializeOwned>(&self, model: &str, inputs: &Value, call: Call<'_>) -> Result<T, Fault> {
+        #[derive(Deserialize)]
+        struct Envelope<T> {
+            result: T,
+        }
+        let service = call.service();
+        let response = self.run_model(model, &inputs.to_string(), call).await?;
         let body =
             to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
-        serde_json::from_slice(&body).map_err(|error| unreadable(service, &error))
+        let read = if call.request(model).is_some() {
+            serde_json::from_slice::<Envelope<T>>(&body).map(|envelope| envelope.result)
+        } else {
+            serde_json::from_slice(&body)
+        };
+        read.map_err(|error| unreadable(service, &error))
     }
 
     async fn kv(&self, method: Method, path: &str, body: String) -> Result<Option<Vec<u8>>, Fault> {
@@ -221,11 +242,11 @@ fn timed_out(service: &'static str, limit: Duration) -> Fault {
 impl Embed for LocalPorts {
     type Vector = Vec<f32>;
 
-    async fn embed(&self, texts: &[&str], route: Route<'_>) -> Result<Vec<Vec<f32>>, Fault> {
-        let service = "Workers AI";
+    async fn embed(&self, texts: &[&str], call: Call<'_>) -> Result<Vec<Vec<f32>>, Fault> {
+        let service = call.service();
         let text = texts.iter().map(|text| (*text).to_owned()).collect();
         let inputs = json!(EmbedRequest { text, pooling: SPEC.pooling.to_owned() });
-        let answer: EmbedResponse = self.json_of(SPEC.model, &inputs, route).await?;
+        let answer: EmbedResponse = self.json_of(SPEC.model, &inputs, call).await?;
         if answer.data.len() == texts.len() && answer.data.iter().all(|vector| vector.len() == SPEC.dimensions) {
             return Ok(answer.data);
         }
@@ -273,8 +294,8 @@ fn vectorize_fault(status: u16, body: &[u8]) -> Fault {
 }
 
 impl Rerank for LocalPorts {
-    async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault> {
-        let answer: RerankResponse = self.json_of(model, &json!(request), route).await?;
+    async fn rerank(&self, model: &str, request: &RerankRequest, call: Call<'_>) -> Result<Vec<Ranked>, Fault> {
+        let answer: RerankResponse = self.json_of(model, &json!(request), call).await?;
         Ok(answer.response)
     }
 }
@@ -282,14 +303,19 @@ impl Rerank for LocalPorts {
 impl Generate for LocalPorts {
     type Answer = LocalAnswer;
 
-    async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<LocalAnswer, Fault> {
-        let response = self.run_model(model, &json!(request), route).await?;
-        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    async fn generate(&self, model: &ChatModel, request: &ChatRequest, call: Call<'_>) -> Result<LocalAnswer, Fault> {
+        let service = call.service();
+        let response = self.run_model(&model.id, &model.body(request), call).await?;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let kind = header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        let log_id = header("cf-aig-log-id").map(str::to_owned);
         let event_stream = kind.starts_with("text/event-stream");
         if !event_stream && !kind.starts_with("application/json") {
-            return Err(unreadable("Workers AI", &format!("an answer of type {kind}")));
+            return Err(unreadable(service, &format!("an answer of type {kind}")));
         }
         Ok(LocalAnswer {
+            service,
+            log_id,
             event_stream,
             body: Box::pin(response.into_body().into_data_stream()),
             runtime: self.runtime.clone(),
@@ -302,6 +328,8 @@ impl Generate for LocalPorts {
 /// An answer while it comes. Dropping it ends it.
 #[derive(Debug)]
 pub struct LocalAnswer {
+    service: &'static str,
+    log_id: Option<String>,
     event_stream: bool,
     body: Pin<Box<BodyDataStream>>,
     runtime: Handle,
@@ -314,11 +342,15 @@ impl ByteStream for LocalAnswer {
         self.event_stream
     }
 
+    fn log_id(&self) -> Option<String> {
+        self.log_id.clone()
+    }
+
     // Dropping the body is all that ends an answer here, and an answer that is over does not mind.
     fn complete(&mut self) {}
 
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
-        let service = "Workers AI";
+        let service = self.service;
         let limit = {
             let _inside = self.runtime.enter();
             tokio::time::timeout(self.patience, self.body.next())

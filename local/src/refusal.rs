@@ -61,6 +61,12 @@ impl Refusal {
         .to_string()
     }
 
+    /// As servers with `OpenAI`'s chat API tell it.
+    pub(crate) fn server_body(&self) -> String {
+        json!({ "error": { "message": self.message, "type": "invalid_request_error", "param": null, "code": null } })
+            .to_string()
+    }
+
     /// As the Vectorize binding reads it.
     pub(crate) fn vectorize_body(&self) -> String {
         json!({ "code": self.code, "error": self.message }).to_string()

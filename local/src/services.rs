@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::ai::{Ai, Output, Spent};
@@ -76,12 +76,16 @@ impl Services {
         wire: AiWire<'_>,
     ) -> Response<Body> {
         let gateway = match wire {
-            AiWire::Gateway(id) => self.ai.check_gateway(id),
-            AiWire::Binding | AiWire::Rest => Ok(()),
+            AiWire::Gateway(id) | AiWire::Address(id) => self.ai.check_gateway(id),
+            AiWire::Binding | AiWire::Rest | AiWire::Server => Ok(()),
+        };
+        let run = async || match wire {
+            AiWire::Server => self.ai.serve(model, inputs).await,
+            _ => self.ai.run(model, inputs).await,
         };
         let mut response = match gateway {
             Err(refusal) => json_response(refusal.status, refusal.gateway_body()),
-            Ok(()) => match self.ai.run(model, inputs).await {
+            Ok(()) => match run().await {
                 Ok(Output::Stream(pieces, shape)) => {
                     let services = Arc::clone(self);
                     let used = move |usage| services.journal.used(usage);
@@ -95,7 +99,7 @@ impl Services {
             },
         };
         set(&mut response, "cf-ai-req-id", &random_hex::<16>());
-        if matches!(wire, AiWire::Gateway(_)) && response.status().is_success() {
+        if matches!(wire, AiWire::Gateway(_) | AiWire::Address(_)) && response.status().is_success() {
             set(&mut response, "cf-aig-log-id", &random_hex::<13>());
         }
         self.done(&admitted, response)
@@ -141,21 +145,26 @@ impl Services {
 pub(crate) enum AiWire<'a> {
     Binding,
     Gateway(&'a str),
+    /// By the address of a gateway, which answers as REST does.
+    Address(&'a str),
     Rest,
+    /// By the address of a server with `OpenAI`'s chat API.
+    Server,
 }
 
 impl AiWire<'_> {
     fn whole(self, answer: Value) -> String {
         match self {
-            Self::Rest => envelope(answer),
-            Self::Binding | Self::Gateway(_) => answer.to_string(),
+            Self::Rest | Self::Address(_) => envelope(answer),
+            Self::Binding | Self::Gateway(_) | Self::Server => answer.to_string(),
         }
     }
 
     fn refusal(self, refusal: &Refusal) -> String {
         match self {
-            Self::Rest => refusal.envelope(),
+            Self::Rest | Self::Address(_) => refusal.envelope(),
             Self::Binding | Self::Gateway(_) => refusal.ai_body(),
+            Self::Server => refusal.server_body(),
         }
     }
 }
@@ -194,7 +203,13 @@ fn event_stream(body: Body) -> Response<Body> {
 
 fn canned_response(canned: &Canned) -> Response<Body> {
     let content_type = canned.content_type.as_deref().unwrap_or("application/json");
-    typed_response(canned.status, content_type, canned.body.clone())
+    let mut response = typed_response(canned.status, content_type, canned.body.clone());
+    for (name, value) in &canned.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn dropped() -> Response<Body> {

@@ -127,6 +127,11 @@ impl WorkerdConfig {
                  [(name = \"{HEADER}\", value = {value})]))),"
             );
         }
+        // Servers of models, which may be on this machine; without this only public addresses are let through.
+        out.push_str(
+            "    (name = \"internet\", network = (allow = [\"public\", \"private\"], \
+             tlsOptions = (trustBrowserCas = true))),\n",
+        );
         let _ = writeln!(
             out,
             "  ],\n  sockets = [(name = \"http\", address = \"127.0.0.1:{}\", http = (), service = \"main\")]\n);",

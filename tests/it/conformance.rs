@@ -56,6 +56,7 @@ fn way(trace: &Value) -> Value {
     for call in trace["tries"].as_array_mut().into_iter().flatten() {
         call["fault"] = (!call["fault"].is_null()).into();
         call["ended_ms"] = Value::Null;
+        call["log_id"] = call["log_id"].is_string().into();
     }
     trace
 }

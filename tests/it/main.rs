@@ -17,6 +17,8 @@ mod search; // what is found while somebody types
 
 mod bad_input; // what a visitor can send
 mod feedback; // what a visitor thinks of an answer
+mod models; // which model answers, and who takes over
+
 mod injection; // what pages and visitors say to the model
 mod setup; // what an operator can leave out or get wrong
 mod trace; // the way to an answer, for those who have the key

@@ -71,6 +71,7 @@ fn the_configuration_page_lists_every_setting_as_it_is() {
     let bindings = ["AI", "INDEX", "CONTENT", "SESSIONS"];
     let known: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.name).chain(bindings).collect();
     assert_eq!(listed, known);
+    let page = read("docs/models.md");
     for model in MODELS {
         let dollars = |neurons: f64| neurons * DOLLARS_PER_NEURON;
         let row = format!("{:.3} | {:.3} |", dollars(model.neurons_in), dollars(model.neurons_out));

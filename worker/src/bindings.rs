@@ -12,12 +12,12 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::ports::{
-    Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Route, Search, Sessions, Traces,
-};
+use docent_core::models::ChatModel;
+use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
+use docent_core::upstream::{Call, ProviderError, Request, Route};
 use docent_core::vectorize::{Match, Metadata, NO_ORDINAL, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, Ranked, RerankRequest};
 use futures_util::future::join_all;
@@ -155,43 +155,71 @@ impl Doors {
         self.content.as_ref().ok_or(Fault::NoBinding("CONTENT"))
     }
 
-    /// Calls a model. The raw response is asked for on every call: the binding keeps its options in
-    /// one place, so that of two calls at once the later one's would hold for both.
+    /// Calls a model and waits, as long as `watch` does, until it is accepted; else the fault is what
+    /// the body of the response says.
     async fn run(
         &self,
         model: &str,
         inputs: &str,
-        route: Route<'_>,
-        signal: &web_sys::AbortSignal,
-    ) -> Result<web_sys::Response, JsValue> {
-        let ai = self.ai.as_ref().ok_or("there is no binding AI")?;
-        let options = match route {
-            Route::Direct => serde_json::json!({ "returnRawResponse": true }),
-            Route::Gateway(id) => serde_json::json!({ "returnRawResponse": true, "gateway": { "id": id } }),
+        call: Call<'_>,
+        watch: &mut Watch,
+    ) -> Result<web_sys::Response, Fault> {
+        let service = call.service();
+        let lost = |error: JsValue| unreadable(service, &describe(&error));
+        let signal = watch.signal();
+        let response = match (call.request(model), &self.ai) {
+            (Some(request), _) => watch.over(std::pin::pin!(fetch(&request, inputs, &signal))).await?,
+            (None, Some(ai)) => {
+                let options = call.binding_options().to_string();
+                watch.over(std::pin::pin!(run(ai, model, inputs, &options, &signal))).await?
+            }
+            (None, None) => return Err(Fault::NoBinding("AI")),
         };
-        let options = JSON::parse(&options.to_string())?;
-        Reflect::set(&options, &"signal".into(), signal)?;
-        ai.run(model, &JSON::parse(inputs)?, &options).await?.dyn_into()
-    }
-
-    fn check_ai(&self) -> Result<(), Fault> {
-        self.ai.as_ref().map(|_| ()).ok_or(Fault::NoBinding("AI"))
+        let response = response.map_err(lost)?;
+        if response.ok() {
+            return Ok(response);
+        }
+        let body = watch.over(JsFuture::from(response.text().map_err(lost)?)).await?.map_err(lost)?;
+        let body = body.as_string().unwrap_or_default();
+        Err(match call.route {
+            Route::Provider(_) => Fault::Provider(ProviderError::read(response.status(), &body)),
+            Route::Direct | Route::Gateway(_) => Fault::Ai(AiError::read(response.status(), body.as_bytes())),
+        })
     }
 }
 
-/// The response, if it is a success; else what its body says.
-async fn accepted(response: web_sys::Response) -> Result<web_sys::Response, Fault> {
-    if response.ok() {
-        return Ok(response);
-    }
-    let body = JsFuture::from(response.text().map_err(thrown)?).await.map_err(thrown)?;
-    let body = body.as_string().unwrap_or_default();
-    Err(Fault::Ai(AiError::read(response.status(), body.as_bytes())))
+/// A call by the binding.
+async fn run(
+    ai: &Ai,
+    model: &str,
+    inputs: &str,
+    options: &str,
+    signal: &web_sys::AbortSignal,
+) -> Result<web_sys::Response, JsValue> {
+    let options = JSON::parse(options)?;
+    Reflect::set(&options, &"signal".into(), signal)?;
+    ai.run(model, &JSON::parse(inputs)?, &options).await?.dyn_into()
 }
 
-/// What an AI call threw; with raw responses that is a lost connection or an answer unlike any.
+/// A call of an address. Who is sent elsewhere is not followed: the key is for this server alone.
+async fn fetch(request: &Request, body: &str, signal: &web_sys::AbortSignal) -> Result<web_sys::Response, JsValue> {
+    let headers = web_sys::Headers::new()?;
+    for (name, value) in &request.headers {
+        headers.set(name, value)?;
+    }
+    let init = web_sys::RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&body.into());
+    init.set_redirect(web_sys::RequestRedirect::Manual);
+    init.set_signal(Some(signal));
+    let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    JsFuture::from(global.fetch_with_str_and_init(&request.url, &init)).await?.dyn_into()
+}
+
+/// What reading an answer threw: a lost connection.
 pub(crate) fn thrown(error: JsValue) -> Fault {
-    unreadable("Workers AI", &describe(&error))
+    unreadable("the model", &describe(&error))
 }
 
 fn d1_fault(error: JsValue) -> Fault {
@@ -214,13 +242,13 @@ pub(crate) fn describe(error: &JsValue) -> String {
 impl Embed for Doors {
     type Vector = JsValue;
 
-    async fn embed(&self, texts: &[&str], route: Route<'_>) -> Result<Vec<JsValue>, Fault> {
+    async fn embed(&self, texts: &[&str], call: Call<'_>) -> Result<Vec<JsValue>, Fault> {
         let inputs = EmbedRequest {
             text: texts.iter().map(|text| (*text).to_owned()).collect(),
             pooling: SPEC.pooling.to_owned(),
         };
         let inputs = serde_json::to_string(&inputs).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
-        let data = self.list(SPEC.model, &inputs, route, "data").await?;
+        let data = self.list(SPEC.model, &inputs, call, "data").await?;
         let vectors: Vec<JsValue> = data.iter().collect();
         let fits = |vector: &JsValue| {
             vector.dyn_ref::<Array>().is_some_and(|vector| usize::try_from(vector.length()) == Ok(SPEC.dimensions))
@@ -234,16 +262,17 @@ impl Embed for Doors {
 }
 
 impl Doors {
-    /// A list in the JSON that a model answers with.
-    async fn list(&self, model: &str, inputs: &str, route: Route<'_>, name: &str) -> Result<Array, Fault> {
-        self.check_ai()?;
-        let mut watch = Watch::start(self.first_byte_ms, self.first_byte_ms)?;
-        let signal = watch.signal();
-        let call = std::pin::pin!(self.run(model, inputs, route, &signal));
-        let response = accepted(watch.over(call).await?.map_err(thrown)?).await?;
+    /// A list in the JSON that a model of Workers AI answers with.
+    async fn list(&self, model: &str, inputs: &str, call: Call<'_>, name: &str) -> Result<Array, Fault> {
+        let mut watch = Watch::start(call.service(), self.first_byte_ms, self.first_byte_ms)?;
+        let response = self.run(model, inputs, call, &mut watch).await?;
         let body = JsFuture::from(response.json().map_err(thrown)?);
-        let answer = watch.over(body).await?.map_err(thrown)?;
+        let mut answer = watch.over(body).await?.map_err(thrown)?;
         watch.complete();
+        // A gateway's address answers as REST does, with an envelope around it.
+        if call.request(model).is_some() {
+            answer = Reflect::get(&answer, &"result".into()).unwrap_or(answer);
+        }
         Reflect::get(&answer, &name.into())
             .and_then(JsCast::dyn_into)
             .map_err(|_| unreadable("Workers AI", &format!("an answer without {name}")))
@@ -348,9 +377,9 @@ fn read_hit(row: &Found) -> Hit {
 }
 
 impl Rerank for Doors {
-    async fn rerank(&self, model: &str, request: &RerankRequest, route: Route<'_>) -> Result<Vec<Ranked>, Fault> {
+    async fn rerank(&self, model: &str, request: &RerankRequest, call: Call<'_>) -> Result<Vec<Ranked>, Fault> {
         let inputs = serde_json::to_string(request).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
-        let ranked = self.list(model, &inputs, route, "response").await?;
+        let ranked = self.list(model, &inputs, call, "response").await?;
         let read = |ranked: JsValue| {
             let ranked: &Found = ranked.unchecked_ref();
             Some(Ranked { id: place(&ranked.id())?, score: ranked.score().as_f64()? })
@@ -368,21 +397,18 @@ fn place(field: &JsValue) -> Option<usize> {
 impl Generate for Doors {
     type Answer = Body;
 
-    async fn generate(&self, model: &str, request: &ChatRequest, route: Route<'_>) -> Result<Body, Fault> {
-        let inputs = serde_json::to_string(request).map_err(|error| unreadable("Workers AI", &error.to_string()))?;
-        self.check_ai()?;
-        let mut watch = Watch::start(self.first_byte_ms, self.idle_ms)?;
-        let signal = watch.signal();
-        let call = std::pin::pin!(self.run(model, &inputs, route, &signal));
-        let response = accepted(watch.over(call).await?.map_err(thrown)?).await?;
-        let content_type = response.headers().get("content-type").ok().flatten().unwrap_or_default();
+    async fn generate(&self, model: &ChatModel, request: &ChatRequest, call: Call<'_>) -> Result<Body, Fault> {
+        let mut watch = Watch::start(call.service(), self.first_byte_ms, self.idle_ms)?;
+        let response = self.run(&model.id, &model.body(request), call, &mut watch).await?;
+        let header = |name| response.headers().get(name).ok().flatten();
+        let content_type = header("content-type").unwrap_or_default();
         let event_stream = content_type.starts_with("text/event-stream");
         if !event_stream && !content_type.starts_with("application/json") {
-            return Err(unreadable("Workers AI", &format!("an answer of type {content_type}")));
+            return Err(unreadable(call.service(), &format!("an answer of type {content_type}")));
         }
-        let stream = response.body().ok_or_else(|| unreadable("Workers AI", "an answer without body"))?;
+        let stream = response.body().ok_or_else(|| unreadable(call.service(), "an answer without body"))?;
         let reader = web_sys::ReadableStreamDefaultReader::new(&stream).map_err(thrown)?;
-        Ok(Body::new(reader, event_stream, watch))
+        Ok(Body::new(reader, event_stream, header("cf-aig-log-id"), watch))
     }
 }
 

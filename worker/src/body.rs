@@ -32,6 +32,8 @@ extern "C" {
 pub(crate) struct Watch {
     controller: web_sys::AbortController,
     complete: bool,
+    /// Who is waited for.
+    service: &'static str,
     /// Longest wait for what comes next, milliseconds. A pause is noticed after one to two of these:
     /// an alarm that rings after something was heard is only set again.
     patience_ms: u64,
@@ -41,10 +43,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(first_byte_ms: u64, idle_ms: u64) -> Result<Self, Fault> {
+    pub(crate) fn start(service: &'static str, first_byte_ms: u64, idle_ms: u64) -> Result<Self, Fault> {
         let controller = web_sys::AbortController::new().map_err(thrown)?;
         let alarm = Delay::from(Duration::from_millis(first_byte_ms));
-        Ok(Self { controller, complete: false, patience_ms: first_byte_ms, idle_ms, heard: false, alarm })
+        Ok(Self { controller, complete: false, service, patience_ms: first_byte_ms, idle_ms, heard: false, alarm })
     }
 
     /// Aborts the call when it is not waited for any more.
@@ -61,7 +63,7 @@ impl Watch {
                     return Ok(heard);
                 }
                 Either::Right(_) if !self.heard => {
-                    return Err(Fault::TimedOut { service: "Workers AI", ms: self.patience_ms });
+                    return Err(Fault::TimedOut { service: self.service, ms: self.patience_ms });
                 }
                 Either::Right(_) => self.set_alarm(),
             }
@@ -100,18 +102,28 @@ impl Drop for Watch {
 pub(crate) struct Body {
     reads: Option<Reads>,
     event_stream: bool,
+    log_id: Option<String>,
     watch: Watch,
 }
 
 impl Body {
-    pub(crate) fn new(reader: web_sys::ReadableStreamDefaultReader, event_stream: bool, watch: Watch) -> Self {
-        Self { reads: Some(Reads::of(reader)), event_stream, watch }
+    pub(crate) fn new(
+        reader: web_sys::ReadableStreamDefaultReader,
+        event_stream: bool,
+        log_id: Option<String>,
+        watch: Watch,
+    ) -> Self {
+        Self { reads: Some(Reads::of(reader)), event_stream, log_id, watch }
     }
 }
 
 impl ByteStream for Body {
     fn is_event_stream(&self) -> bool {
         self.event_stream
+    }
+
+    fn log_id(&self) -> Option<String> {
+        self.log_id.clone()
     }
 
     fn complete(&mut self) {

@@ -14,7 +14,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use docent_core::answer;
-use docent_core::api::{Ask, Config, Health, History, MAX_MESSAGE_CHARS};
+use docent_core::api::{Ask, Config, Health, History, MAX_MESSAGE_CHARS, Upstreams};
 use docent_core::draft::Unstreamed;
 use docent_core::embedding::SPEC;
 use docent_core::error::{ApiError, Code};
@@ -26,6 +26,7 @@ use docent_core::search;
 use docent_core::session::{self, MAX_TURNS};
 use docent_core::settings::Settings;
 use docent_core::trace::{self, Kept, Trace};
+use docent_core::upstream::Gateway;
 use worker::{Context, Env, Method, Request, Response, event};
 
 use bindings::Doors;
@@ -195,7 +196,8 @@ fn failed(doors: &Doors, fault: &docent_core::ports::Fault) -> ApiError {
 }
 
 fn config(settings: &Settings) -> Result<Response, ApiError> {
-    let Settings { product, greeting, suggestions, models, support_url, .. } = settings.clone();
+    let models = settings.offered().map(|model| model.id.clone()).collect();
+    let Settings { product, greeting, suggestions, support_url, .. } = settings.clone();
     let config = Config { product, greeting, suggestions, models, support_url, max_message_chars: MAX_MESSAGE_CHARS };
     http::json(&config).map_err(internal)
 }
@@ -207,7 +209,10 @@ async fn health(
 ) -> Result<Response, ApiError> {
     let bindings = doors.present();
     let mut problems = settings.as_ref().err().cloned().unwrap_or_default();
-    for (name, present) in [("AI", bindings.ai), ("INDEX", bindings.index), ("SESSIONS", bindings.sessions)] {
+    let by_binding =
+        settings.as_ref().map_or(true, |settings| !matches!(settings.gateway, Some(Gateway::Address { .. })));
+    let ai = bindings.ai || !by_binding;
+    for (name, present) in [("AI", ai), ("INDEX", bindings.index), ("SESSIONS", bindings.sessions)] {
         if !present {
             problems.push(format!("the Worker has no binding {name}: add it to wrangler.toml and deploy again"));
         }
@@ -223,6 +228,7 @@ async fn health(
         index,
         index_from,
         bindings,
+        upstreams: settings.as_ref().map(Upstreams::of).ok(),
         problems,
     };
     let body = serde_json::to_string(&health).map_err(|error| internal(error.into()))?;

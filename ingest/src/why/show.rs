@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use docent_core::trace::{Candidate, Dropped, Trace};
+use docent_core::trace::{Candidate, Dropped, RoutedBy, Trace};
 
 use super::{Explained, Recent, Stored, advice, time};
 
@@ -106,13 +106,15 @@ fn head(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
         let fault =
             call.fault.as_deref().map_or_else(|| "answered".to_owned(), |fault| format!("failed: {}", plain(fault)));
         let what = if at == 0 { "model     " } else { "then      " };
-        writeln!(
-            f,
-            "{what} {}, {} passages, prompt {}, {fault}",
-            plain(&call.model),
-            call.offered,
-            plain(&call.prompt)
-        )?;
+        // Why it was the first is said where somebody chose.
+        let why = match trace.rules.routed.filter(|_| at == 0) {
+            Some(RoutedBy::Request) => " (the request named it)",
+            Some(RoutedBy::Simple) => " (the question is simple)",
+            Some(RoutedBy::Order) | None => "",
+        };
+        let (model, prompt) = (plain(&call.model), plain(&call.prompt));
+        let log = call.log_id.as_deref().map(|id| format!(", gateway log {}", plain(id))).unwrap_or_default();
+        writeln!(f, "{what} {model}{why}, {} passages, prompt {prompt}{log}, {fault}", call.offered)?;
     }
     if !trace.model.is_empty() {
         let cost = trace.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.6}"));

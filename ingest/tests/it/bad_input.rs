@@ -134,7 +134,7 @@ fn what_the_services_refuse_says_what_to_do() {
     let production = Production::new();
     production.write("good.md", GOOD);
     let body = json!({ "success": false, "errors": [{ "code": 10_000, "message": "Authentication error" }] });
-    let forbidden = Canned { status: 403, content_type: None, body: body.to_string() };
+    let forbidden = Canned { status: 403, body: body.to_string(), ..Canned::default() };
     let fault = Fault { service: "vectorize".to_owned(), respond: Some(forbidden), ..Fault::default() };
     production.cloud.set_faults(vec![fault]);
     let refused = production.docent(&["ingest", "docs"]);
@@ -165,7 +165,7 @@ fn one_text_that_is_too_large_for_the_services_is_left_out_and_said() {
     production.write("good.md", GOOD);
     production.write("other.md", "# Other\n\nSomething about mountains.\n");
     let body = json!({ "success": false, "errors": [{ "code": 40_016, "message": "metadata too big" }] });
-    let too_big = Canned { status: 400, content_type: None, body: body.to_string() };
+    let too_big = Canned { status: 400, body: body.to_string(), ..Canned::default() };
     // The batch, then its first half.
     let fault = Fault {
         service: "vectorize".to_owned(),
@@ -180,7 +180,7 @@ fn one_text_that_is_too_large_for_the_services_is_left_out_and_said() {
     let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(failed(&report).len(), 1, "{report:#}");
     assert_eq!(production.docent(&["verify"]).code, Some(0));
-    let always = Canned { status: 413, content_type: None, body: String::new() };
+    let always = Canned { status: 413, ..Canned::default() };
     let fault = Fault {
         service: "ai".to_owned(),
         operation: Some("embed".to_owned()),

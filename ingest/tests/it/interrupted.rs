@@ -65,8 +65,8 @@ fn failures(seed: u64) -> Vec<Fault> {
         after,
         respond: (!after).then(|| Canned {
             status: 503,
-            content_type: None,
             body: r#"{"success":false,"errors":[]}"#.to_owned(),
+            ..Canned::default()
         }),
         drop_connection: after,
         ..Fault::default()
