@@ -3,12 +3,14 @@
 //! [`prepare`] ends when it is known what the answer may cite; a failure until then has an HTTP
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
+use std::ops::Add as _;
 use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::{Either, join3, select, try_join};
 
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Refusal, Source, StartMetadata, Unanswered};
+use crate::cost::Cost;
 use crate::draft::{self, Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
@@ -51,6 +53,10 @@ pub struct Prepared {
     models: Vec<ChatModel>,
     history: Vec<Exchange>,
     memory: Memory,
+    /// Of its conversation before it; `None` where that could not be read.
+    spent: Option<Cost>,
+    /// Of all calls until the answer.
+    cost: Cost,
     passages: Rc<[Passage]>,
     sources: Vec<Source>,
     /// `None` where nothing can be told.
@@ -92,16 +98,16 @@ pub async fn prepare<P: Ports>(
     let asked = asked_for(settings, ask.model.as_deref())?;
     let session = open_session(ports, settings, ask.session.as_deref())?;
     let understand = async {
-        let (history, memory) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
+        let (history, memory, spent) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
         let recalled_ms = ports.now_ms().saturating_sub(asked_at);
         let mut queries = retrieve::queries(&ask.message, &history);
         let rewrite = rewrite(ports, settings, &history, &mut queries, &trace_id).await;
         let rewritten_ms = rewrite.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
         let vectors = embed(ports, settings, &queries, &trace_id).await?;
         let steps = Steps { recalled_ms, rewritten_ms, ..Steps::default() };
-        Ok((history, memory, queries, rewrite, vectors, steps))
+        Ok((history, memory, spent, queries, rewrite, vectors, steps))
     };
-    let (live, (history, memory, queries, rewrite, vectors, steps)) =
+    let (live, (history, memory, spent, queries, rewrite, vectors, steps)) =
         try_join(pin!(generation::live(ports, &trace_id)), pin!(understand)).await?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
     let found = search(ports, settings, &live, &queries, &vectors, &ask.filter, &trace_id).await?;
@@ -110,7 +116,8 @@ pub async fn prepare<P: Ports>(
     let mut candidates = retrieve::gather(found, ask.page.as_deref());
     retrieve::fuse(&mut candidates, weights);
     let evidence = retrieve::evidence(&queries, &candidates);
-    let reranked = rerank(ports, settings, &queries, &mut candidates, &trace_id).await;
+    let (reranked, reranking) = rerank(ports, settings, &queries, &mut candidates, &trace_id).await;
+    let cost = Cost::embedding(queries.iter().map(String::as_str)) + rewriting(settings, rewrite.as_ref()) + reranking;
     let reranked_ms = settings.rerank_model.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
     // What a reranker says is worth more than what was known before it. REFUSE_BELOW is of its scale then,
     // and says nothing of another one.
@@ -161,6 +168,8 @@ pub async fn prepare<P: Ports>(
         models,
         history,
         memory,
+        spent,
+        cost,
         sources: passages.iter().map(retrieve::source).collect(),
         passages: passages.into(),
         evidence: sure,
@@ -291,24 +300,35 @@ pub fn bad_session() -> ApiError {
     ApiError::new(Code::BadSession, "this conversation is unknown or has expired: ask again without a session")
 }
 
-/// The turns of before. When the store fails, the answer knows none.
+/// The turns of before, and what they cost. When the store fails, the answer knows none.
 async fn recall(
     ports: &impl Ports,
     settings: &Settings,
     session: &str,
     existing: bool,
     trace_id: &str,
-) -> (Vec<Exchange>, Memory) {
-    if !existing || settings.history_turns == 0 {
-        return (Vec::new(), Memory::Kept);
+) -> (Vec<Exchange>, Memory, Option<Cost>) {
+    if !existing {
+        return (Vec::new(), Memory::Kept, Some(Cost::NONE));
+    }
+    if settings.history_turns == 0 {
+        return (Vec::new(), Memory::Kept, None);
     }
     match ports.turns(session, settings.history_turns).await {
-        Ok(turns) => (session::memory(&turns, settings.history_turns, settings.history_tokens), Memory::Kept),
+        Ok(turns) => {
+            let spent = turns.last().map_or(Some(Cost::NONE), |turn| turn.session_cost);
+            (session::memory(&turns, settings.history_turns, settings.history_tokens), Memory::Kept, spent)
+        }
         Err(fault) => {
             log(ports, trace_id, "read turns", &fault);
-            (Vec::new(), Memory::Unavailable)
+            (Vec::new(), Memory::Unavailable, None)
         }
     }
+}
+
+/// What writing the question anew cost.
+fn rewriting(settings: &Settings, rewrite: Option<&Rewrite>) -> Cost {
+    settings.rewrite_model.as_ref().zip(rewrite).map_or(Cost::NONE, |(model, rewrite)| Cost::chat(model, rewrite.usage))
 }
 
 /// Has a follow-up question written so that it stands by itself, where a model is set for that: it takes
@@ -404,23 +424,25 @@ async fn search<P: Ports>(
 }
 
 /// Lets the reranker put the best candidates in order, if there is one. The best score; when it fails, all
-/// stays as it was found.
+/// stays as it was found. And what the call costs, if it was answered.
 async fn rerank(
     ports: &(impl Rerank + Host),
     settings: &Settings,
     queries: &[String],
     candidates: &mut [Candidate],
     trace_id: &str,
-) -> Option<f64> {
-    let model = settings.rerank_model.as_deref()?;
+) -> (Option<f64>, Cost) {
+    let Some(model) = settings.rerank_model.as_deref() else { return (None, Cost::NONE) };
     if candidates.is_empty() {
-        return Some(0.0);
+        return (Some(0.0), Cost::NONE);
     }
     let request = retrieve::rerank_request(queries, candidates);
     let ask = async |call: Call<'_>| ports.rerank(model, &request, call).await;
     let call = pin!(persist(ports, call(settings, trace_id, "rerank"), ask));
-    let ranked = bounded(ports, "the reranker", RERANK_MS, trace_id, call).await.ok()?;
-    retrieve::rerank(candidates, &ranked)
+    match bounded(ports, "the reranker", RERANK_MS, trace_id, call).await {
+        Ok(ranked) => (retrieve::rerank(candidates, &ranked), Cost::reranking(&request)),
+        Err(_) => (None, Cost::NONE),
+    }
 }
 
 /// What a call gives, if that comes in time: a search that hangs must not keep the other waiting.
@@ -519,8 +541,8 @@ async fn write<P: Ports>(
         };
         let ended_ms = ports.now_ms().saturating_sub(prepared.asked_at);
         let made = Try::new(&request, &model.id, used, result.as_ref().err(), ended_ms);
-        let usage = Some(draft.usage).filter(|usage| *usage != Usage::default());
-        tries.push(Try { log_id, usage, cost_usd: usage.and_then(|usage| model.cost_usd(usage)), ..made });
+        let cost = (draft.usage != Usage::default()).then(|| Cost::chat(model, draft.usage));
+        tries.push(Try { log_id, cost, ..made });
         let Err(fault) = result else { return Ok(()) };
         log(ports, &prepared.trace_id, &model.id, &fault);
         if draft.started {
@@ -574,6 +596,8 @@ async fn store(
     draft: Draft,
     error: Option<ApiError>,
 ) -> Outcome {
+    let cost = prepared.trace.tries.iter().filter_map(|made| made.cost).fold(prepared.cost, Cost::add);
+    let session_cost = prepared.spent.map(|spent| spent + cost);
     let turn = Turn {
         v: TURN_VERSION,
         id: prepared.message_id,
@@ -585,6 +609,8 @@ async fn store(
         citations: draft.citations,
         refused: draft.refused,
         model: draft.model,
+        cost: Some(cost),
+        session_cost,
     };
     let mut memory = prepared.memory;
     if draft.started
@@ -598,7 +624,9 @@ async fn store(
     trace.error = error.as_ref().map(|error| error.code);
     let metadata = AnswerMetadata {
         refused: turn.refused,
-        cost_usd: cost_usd(settings, &trace),
+        cost_usd: cost.usd,
+        cost,
+        session_cost,
         model: turn.model.clone(),
         usage: draft.usage,
         cached: false,
@@ -611,19 +639,8 @@ async fn store(
         memory,
     };
     (trace.model, trace.usage) = (metadata.model.clone(), metadata.usage);
-    (trace.cost_usd, trace.cached) = (metadata.cost_usd, metadata.cached);
+    (trace.cost_usd, trace.cost, trace.cached) = (metadata.cost_usd, Some(cost), metadata.cached);
     Outcome { turn, metadata, error, trace, traced: prepared.traced, kept: None }
-}
-
-/// What the chat calls of an answer cost, those included that came to nothing; `None` when the price of one
-/// is not known.
-fn cost_usd(settings: &Settings, trace: &Trace) -> Option<f64> {
-    let rewrite = match (&settings.rewrite_model, &trace.rewrite) {
-        (Some(model), Some(rewrite)) => model.cost_usd(rewrite.usage)?,
-        _ => 0.0,
-    };
-    let tries = trace.tries.iter().filter(|made| made.usage.is_some()).map(|made| made.cost_usd);
-    tries.sum::<Option<f64>>().map(|tries| tries + rewrite)
 }
 
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {

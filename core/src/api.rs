@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Cost;
 use crate::error::{ApiError, Code};
 use crate::models::{ChatModel, Runner};
 use crate::settings::Settings;
@@ -229,8 +230,13 @@ pub struct AnswerMetadata {
     pub model: String,
     /// Tokens of the chat call.
     pub usage: Usage,
-    /// US dollars of the chat calls; null for a model of unknown price.
+    /// US dollars of all calls; null where a model of unknown price took part.
     pub cost_usd: Option<f64>,
+    /// What that is made of.
+    pub cost: Cost,
+    /// What the conversation has cost so far; absent when it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_cost: Option<Cost>,
     /// Whether the answer came from a cache.
     pub cached: bool,
     /// Up to three sections near the question that the answer does not cite, to go on with: each is a
@@ -320,6 +326,12 @@ pub struct HistoryTurn {
     pub finish_reason: crate::session::Finish,
     /// Milliseconds since 1970.
     pub created_at: u64,
+    /// What it cost; absent for a turn of before this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// What the conversation had cost with it; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_cost: Option<Cost>,
 }
 
 impl From<crate::session::Turn> for HistoryTurn {
@@ -333,6 +345,8 @@ impl From<crate::session::Turn> for HistoryTurn {
             refused: turn.refused,
             finish_reason: turn.finish,
             created_at: turn.at,
+            cost: turn.cost,
+            session_cost: turn.session_cost,
         }
     }
 }

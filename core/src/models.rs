@@ -110,6 +110,11 @@ impl ChatModel {
         }
     }
 
+    /// Whether Cloudflare runs it.
+    pub fn is_of_workers_ai(&self) -> bool {
+        self.runner == Runner::WorkersAi
+    }
+
     /// US dollars of a call; `None` when the price is not known.
     #[allow(clippy::cast_precision_loss)] // token counts are far below 2^52
     pub fn cost_usd(&self, usage: Usage) -> Option<f64> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::api::{Citation, Source};
+use crate::cost::Cost;
 use crate::embedding::hex;
 use crate::prompt::Exchange;
 
@@ -55,6 +56,12 @@ pub struct Turn {
     pub finish: Finish,
     /// Model that wrote it; empty when none did.
     pub model: String,
+    /// What it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// What its conversation had cost with it, as far as that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_cost: Option<Cost>,
 }
 
 impl Turn {
@@ -180,6 +187,8 @@ mod tests {
             refused: false,
             finish,
             model: "m".into(),
+            cost: None,
+            session_cost: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cost::Cost;
 use crate::embedding::hex;
 use crate::error::{ApiError, Code};
 use crate::ports::{Fault, Host, Traces, log};
@@ -76,9 +77,12 @@ pub struct Trace {
     /// Tokens of the call that answered.
     #[serde(default)]
     pub usage: Usage,
-    /// US dollars of all chat calls; null where one is of unknown price.
+    /// US dollars of all calls; null where a model of unknown price took part.
     #[serde(default)]
     pub cost_usd: Option<f64>,
+    /// What that is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// Whether the answer came from a cache.
     #[serde(default)]
     pub cached: bool,
@@ -255,12 +259,9 @@ pub struct Try {
     /// Under which id an AI Gateway logged it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_id: Option<String>,
-    /// Tokens; absent where the service did not say, as of a call that it refused.
+    /// Tokens and their price; absent where the service did not say, as of a call that it refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-    /// US dollars of them; absent also for a model of unknown price.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost_usd: Option<f64>,
+    pub cost: Option<Cost>,
 }
 
 impl Try {

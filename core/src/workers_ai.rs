@@ -66,6 +66,9 @@ pub const UNKNOWN_MODEL_CONTEXT: u32 = 8_192;
 /// Neurons per million tokens of bge-base.
 pub const EMBEDDING_NEURONS: f64 = 6_058.0;
 
+/// Neurons per million tokens of bge's reranker.
+pub const RERANKER_NEURONS: f64 = 283.0;
+
 /// The table's row for a model id.
 pub fn model(id: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.id == id)

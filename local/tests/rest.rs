@@ -299,7 +299,8 @@ fn faults_happen_as_scripted_and_are_used_up() {
     let chat = json!({ "messages": [{ "role": "user", "content": "hello" }], "stream": true });
     let events = |answer: Answer| answer.2.split_terminator("\n\n").map(str::to_owned).collect::<Vec<_>>();
 
-    let canned = Canned { status: 502, content_type: Some("text/html".to_owned()), body: "<h1>no</h1>".to_owned() };
+    let body = "<h1>no</h1>".to_owned();
+    let canned = Canned { status: 502, content_type: Some("text/html".to_owned()), body, ..Canned::default() };
     fault(json!({ "service": "ai", "operation": "chat", "times": 1, "respond": canned }));
     let answer = api.post(CHAT, chat.clone());
     assert_eq!((answer.0, answer.1.as_str(), answer.2.as_str()), (502, "text/html", "<h1>no</h1>"));

@@ -276,7 +276,7 @@ fn cell(bot: &Bot, names: &BTreeMap<&str, &str>) -> String {
     let asked: Vec<String> =
         asked.iter().map(|(model, times)| format!("{times} × {}", names[model.as_str()])).collect();
     let mut billed = Vec::new();
-    for made in tries.iter().filter(|made| made["usage"].is_object()) {
+    for made in tries.iter().filter(|made| made["cost"].is_object()) {
         billed.push(names[made["model"].as_str().unwrap()]);
     }
     billed.dedup();
