@@ -7,9 +7,10 @@ use std::ops::Add as _;
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures_util::future::{Either, join3, select, try_join};
+use futures_util::future::{Either, join, join3, select, try_join};
 
 use crate::api::{Answer, AnswerMetadata, Ask, Memory, Refusal, Source, StartMetadata, Unanswered};
+use crate::cache::{self, Origin, Record, Row};
 use crate::cost::Cost;
 use crate::draft::{self, Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
@@ -18,7 +19,7 @@ use crate::full_text::{self, Hit, Lookup, Queries};
 use crate::generation::{self, Live};
 use crate::models::{self, ChatModel, Runner};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{ByteStream as _, Embed, Fault, Host, Ports, Rerank, log};
+use crate::ports::{Answers, ByteStream as _, Embed, Fault, Host, Ports, Rerank, Traces, log};
 use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
@@ -32,6 +33,9 @@ use crate::workers_ai::{ChatRequest, Usage};
 /// Longest wait for a search, milliseconds: far more than Vectorize and D1 take, far less than a reader
 /// waits.
 const SEARCH_MS: u64 = 3_000;
+
+/// Longest wait for an answer of before, milliseconds. It is looked for while the question is embedded.
+const CACHE_MS: u64 = 300;
 
 /// Longest wait for a reranker, milliseconds: the answer is good without it.
 const RERANK_MS: u64 = 2_000;
@@ -57,6 +61,10 @@ pub struct Prepared {
     spent: Option<Cost>,
     /// Of all calls until the answer.
     cost: Cost,
+    /// What the answer is kept under.
+    cache_key: Option<String>,
+    /// The answer, if it was given before.
+    given_before: Option<Record>,
     passages: Rc<[Passage]>,
     sources: Vec<Source>,
     /// `None` where nothing can be told.
@@ -79,8 +87,28 @@ pub struct Outcome {
     pub trace: Box<Trace>,
     /// Whether the client asked for the way as well.
     pub traced: bool,
-    /// The way as it is kept; to be given to [`trace::keep`] once the reader has the answer.
-    pub kept: Option<Kept>,
+    /// What is left to do once the reader has the answer.
+    pub afterwards: Afterwards,
+}
+
+/// What is kept of an answer that is over.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Afterwards {
+    trace_id: String,
+    trace: Option<Kept>,
+    answer: Option<Row>,
+}
+
+impl Afterwards {
+    /// Keeps it. That this fails is the operator's affair alone.
+    pub async fn keep(self, ports: &(impl Traces + Answers + Host)) {
+        if let Some(row) = self.answer
+            && let Err(fault) = ports.keep_answer(&row, ports.now_ms()).await
+        {
+            log(ports, &self.trace_id, "keep answer", &fault);
+        }
+        trace::keep(ports, &self.trace_id, self.trace).await;
+    }
 }
 
 /// Everything up to the first word: session, generation, search. Which generation is live is read
@@ -103,35 +131,18 @@ pub async fn prepare<P: Ports>(
         let mut queries = retrieve::queries(&ask.message, &history);
         let rewrite = rewrite(ports, settings, &history, &mut queries, &trace_id).await;
         let rewritten_ms = rewrite.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
-        let vectors = embed(ports, settings, &queries, &trace_id).await?;
+        let (vectors, cost) = embed(ports, settings, &queries, &trace_id).await?;
         let steps = Steps { recalled_ms, rewritten_ms, ..Steps::default() };
-        Ok((history, memory, spent, queries, rewrite, vectors, steps))
+        Ok((history, memory, spent, queries, rewrite, vectors, cost, steps))
     };
-    let (live, (history, memory, spent, queries, rewrite, vectors, steps)) =
-        try_join(pin!(generation::live(ports, &trace_id)), pin!(understand)).await?;
+    let cache_key = cache::key(settings, &ask);
+    let ready = async { try_join(pin!(generation::live(ports, &trace_id)), pin!(understand)).await };
+    let (ready, given_before) = join(pin!(ready), pin!(given_before(ports, cache_key.as_deref(), &trace_id))).await;
+    let (live, (history, memory, spent, queries, rewrite, vectors, embedding, steps)) = ready?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
-    let found = search(ports, settings, &live, &queries, &vectors, &ask.filter, &trace_id).await?;
-    let searched_ms = ports.now_ms().saturating_sub(asked_at);
-    let weights = retrieve::weights(&found, settings.words_weight, settings.context_weight);
-    let mut candidates = retrieve::gather(found, ask.page.as_deref());
-    retrieve::fuse(&mut candidates, weights);
-    let evidence = retrieve::evidence(&queries, &candidates);
-    let (reranked, reranking) = rerank(ports, settings, &queries, &mut candidates, &trace_id).await;
-    let cost = Cost::embedding(queries.iter().map(String::as_str)) + rewriting(settings, rewrite.as_ref()) + reranking;
-    let reranked_ms = settings.rerank_model.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
-    // What a reranker says is worth more than what was known before it. REFUSE_BELOW is of its scale then,
-    // and says nothing of another one.
-    let sure = if settings.rerank_model.is_some() { reranked } else { Some(evidence.total()) };
-    let passages = retrieve::passages(&mut candidates, settings.top_k);
-    // The passages have their texts; the trace needs them only for those who asked for it.
-    if !ask.trace {
-        for candidate in &mut candidates {
-            candidate.text.clear();
-        }
-    }
-    let (models, routed) = in_turn(settings, asked, models::is_simple(&ask.message, &history));
     let message_id = ports.unique_id();
-    let trace = Trace {
+    let (models, routed) = in_turn(settings, asked, models::is_simple(&ask.message, &history));
+    let mut trace = Box::new(Trace {
         v: TRACE_VERSION,
         trace_id: trace_id.clone(),
         message_id: message_id.clone(),
@@ -141,24 +152,12 @@ pub async fn prepare<P: Ports>(
         filter: ask.filter,
         generation: live.record.generation,
         spec: live.record.spec.clone(),
-        candidates,
-        evidence: sure.unwrap_or_default(),
-        cosine: evidence.cosine,
-        coverage: evidence.coverage,
-        rules: Rules {
-            top_k: settings.top_k,
-            words_weight: weights.words,
-            context_weight: weights.context,
-            refuse_below: settings.refuse_below,
-            rerank_model: settings.rerank_model.clone(),
-            routed: Some(routed),
-        },
-        steps: Steps { embedded_ms, searched_ms, reranked_ms, ..steps },
+        steps: Steps { embedded_ms, ..steps },
         rewrite,
         ..Trace::default()
-    };
+    });
     let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
-    Ok(Prepared {
+    let known = Prepared {
         trace_id,
         message_id,
         token: session::mint(&settings.session_secret, &session, expires_at_s),
@@ -169,12 +168,55 @@ pub async fn prepare<P: Ports>(
         history,
         memory,
         spent,
-        cost,
+        cost: embedding + rewriting(settings, trace.rewrite.as_ref()),
+        cache_key,
+        given_before: None,
+        sources: Vec::new(),
+        passages: Rc::default(),
+        evidence: None,
+        trace: Box::default(),
+        traced: ask.trace,
+    };
+    if let Some(record) = given_before.filter(|record| record.is_good(live.record.generation, ports.now_ms())) {
+        (trace.cached, trace.cached_from) = (true, Some(record.trace_id.clone()));
+        return Ok(Prepared { sources: record.sources.clone(), given_before: Some(record), trace, ..known });
+    }
+    let found = search(ports, settings, &live, &trace.queries, &vectors, &trace.filter, &known.trace_id).await?;
+    trace.steps.searched_ms = ports.now_ms().saturating_sub(asked_at);
+    let weights = retrieve::weights(&found, settings.words_weight, settings.context_weight);
+    let mut candidates = retrieve::gather(found, ask.page.as_deref());
+    retrieve::fuse(&mut candidates, weights);
+    let evidence = retrieve::evidence(&trace.queries, &candidates);
+    let (reranked, reranking) = rerank(ports, settings, &trace.queries, &mut candidates, &known.trace_id).await;
+    trace.steps.reranked_ms = settings.rerank_model.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
+    // What a reranker says is worth more than what was known before it. REFUSE_BELOW is of its scale then,
+    // and says nothing of another one.
+    let sure = if settings.rerank_model.is_some() { reranked } else { Some(evidence.total()) };
+    let passages = retrieve::passages(&mut candidates, settings.top_k);
+    // The passages have their texts; the trace needs them only for those who asked for it.
+    if !ask.trace {
+        for candidate in &mut candidates {
+            candidate.text.clear();
+        }
+    }
+    trace.candidates = candidates;
+    trace.evidence = sure.unwrap_or_default();
+    (trace.cosine, trace.coverage) = (evidence.cosine, evidence.coverage);
+    trace.rules = Rules {
+        top_k: settings.top_k,
+        words_weight: weights.words,
+        context_weight: weights.context,
+        refuse_below: settings.refuse_below,
+        rerank_model: settings.rerank_model.clone(),
+        routed: Some(routed),
+    };
+    Ok(Prepared {
+        cost: known.cost + reranking,
         sources: passages.iter().map(retrieve::source).collect(),
         passages: passages.into(),
         evidence: sure,
-        trace: Box::new(trace),
-        traced: ask.trace,
+        trace,
+        ..known
     })
 }
 
@@ -188,10 +230,15 @@ pub async fn respond<P: Ports>(
 ) -> Outcome {
     send_opening(&prepared, reader);
     let mut draft = Draft::new(settings.max_tokens, Rc::clone(&prepared.passages));
-    let unasked = prepared.refused_by(settings.refuse_below);
+    let given_before = prepared.given_before.take();
+    let suggestions = given_before.as_ref().map(|record| record.suggestions.clone());
+    let unasked = if given_before.is_some() { None } else { prepared.refused_by(settings.refuse_below) };
     let mut first_word_at = None;
     let mut tries = Vec::new();
-    let result = if unasked.is_some() {
+    let result = if let Some(record) = given_before {
+        draft.repeat(record, reader);
+        Ok(())
+    } else if unasked.is_some() {
         draft.refuse(reader);
         Ok(())
     } else {
@@ -207,10 +254,27 @@ pub async fn respond<P: Ports>(
     prepared.trace.offer(draft.offered);
     let started = draft.started;
     let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
-    let mut outcome = store(ports, settings, prepared, draft, error).await;
+    let mut outcome = store(ports, settings, prepared, draft, suggestions, error).await;
     send_closing(&outcome, started, reader);
-    outcome.kept = Kept::new(&outcome.trace, settings.trace_days, ports.now_ms());
+    outcome.afterwards = afterwards(settings, &outcome, ports.now_ms());
     outcome
+}
+
+/// What is kept once the reader has the answer.
+fn afterwards(settings: &Settings, outcome: &Outcome, now_ms: u64) -> Afterwards {
+    let Outcome { turn, metadata, trace, .. } = outcome;
+    // One that was given again stays as it is, and goes when it is too old.
+    let key = turn.cache_key.clone().filter(|_| !metadata.cached);
+    let origin = Origin {
+        generation: trace.generation,
+        trace_id: &trace.trace_id,
+        expires_at: now_ms + settings.cache_seconds * 1_000,
+    };
+    Afterwards {
+        trace_id: trace.trace_id.clone(),
+        trace: Kept::new(trace, settings.trace_days, now_ms),
+        answer: key.and_then(|key| Row::new(key, turn, &metadata.suggestions, origin)),
+    }
 }
 
 impl Prepared {
@@ -355,17 +419,41 @@ async fn rewrite<P: Ports>(
     Some(Rewrite { model: model.id.clone(), usage, used })
 }
 
-/// Embeds the queries in one call.
+/// The answer that lies under a key, if there is one and it comes in time.
+async fn given_before(ports: &(impl Answers + Host), key: Option<&str>, trace_id: &str) -> Option<Record> {
+    let find = pin!(ports.find_answer(key?));
+    let found = match select(find, pin!(ports.sleep(CACHE_MS))).await {
+        Either::Left((found, _)) => found,
+        Either::Right(_) => Err(Fault::TimedOut { service: "D1", ms: CACHE_MS }),
+    };
+    // Without it the question is answered as ever.
+    found.inspect_err(|fault| log(ports, trace_id, "find answer", fault)).ok().flatten()
+}
+
+/// A vector for each query: those that are not remembered are made in one call, which is what it costs.
 async fn embed<P: Ports>(
     ports: &P,
     settings: &Settings,
     queries: &[String],
     trace_id: &str,
-) -> Result<Vec<<P as Embed>::Vector>, ApiError> {
+) -> Result<(Vec<<P as Embed>::Vector>, Cost), ApiError> {
     let texts: Vec<String> = queries.iter().map(|query| format!("{}{query}", SPEC.query_instruction)).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embed = async |call: Call<'_>| ports.embed(&texts, call).await;
-    persist(ports, call(settings, trace_id, "embed"), embed).await
+    let remembers = settings.cache_seconds > 0;
+    let known = |text: &String| remembers.then(|| ports.known_vector(text)).flatten();
+    let known: Vec<Option<<P as Embed>::Vector>> = texts.iter().map(known).collect();
+    let new: Vec<&str> =
+        texts.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(text, _)| text.as_str()).collect();
+    if new.is_empty() {
+        return Ok((known.into_iter().flatten().collect(), Cost::NONE));
+    }
+    let embed = async |call: Call<'_>| ports.embed(&new, call).await;
+    let made = persist(ports, call(settings, trace_id, "embed"), embed).await?;
+    if remembers {
+        new.iter().zip(&made).for_each(|(text, vector)| ports.remember_vector(text, vector));
+    }
+    let mut made = made.into_iter();
+    let vectors = known.into_iter().filter_map(|known| known.or_else(|| made.next())).collect();
+    Ok((vectors, Cost::embedding(new)))
 }
 
 /// What the live generation holds for each query: by vectors and by words, searched side by side. One
@@ -588,12 +676,14 @@ fn request(settings: &Settings, prepared: &Prepared, model: &ChatModel, shrunk: 
     (request, used)
 }
 
-/// Stores what was written, if anything was, and says how it ended.
+/// Stores what was written, if anything was, and says how it ended. An answer of before comes with its
+/// suggestions.
 async fn store(
     ports: &impl Ports,
     settings: &Settings,
     prepared: Prepared,
     draft: Draft,
+    suggestions: Option<Vec<String>>,
     error: Option<ApiError>,
 ) -> Outcome {
     let cost = prepared.trace.tries.iter().filter_map(|made| made.cost).fold(prepared.cost, Cost::add);
@@ -611,6 +701,7 @@ async fn store(
         model: draft.model,
         cost: Some(cost),
         session_cost,
+        cache_key: prepared.cache_key,
     };
     let mut memory = prepared.memory;
     if draft.started
@@ -629,8 +720,8 @@ async fn store(
         session_cost,
         model: turn.model.clone(),
         usage: draft.usage,
-        cached: false,
-        suggestions: retrieve::suggestions(&trace.candidates, &trace.cited),
+        cached: trace.cached,
+        suggestions: suggestions.unwrap_or_else(|| retrieve::suggestions(&trace.candidates, &trace.cited)),
         refusal: trace.refused_by.map(|by| Refusal {
             by,
             searched: trace.queries.clone(),
@@ -639,8 +730,8 @@ async fn store(
         memory,
     };
     (trace.model, trace.usage) = (metadata.model.clone(), metadata.usage);
-    (trace.cost_usd, trace.cost, trace.cached) = (metadata.cost_usd, Some(cost), metadata.cached);
-    Outcome { turn, metadata, error, trace, traced: prepared.traced, kept: None }
+    (trace.cost_usd, trace.cost) = (metadata.cost_usd, Some(cost));
+    Outcome { turn, metadata, error, trace, traced: prepared.traced, afterwards: Afterwards::default() }
 }
 
 fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::api::{Citation, Source};
+use crate::cache::Record;
 use crate::citations::{CitationFilter, Citations};
 use crate::injection::Eye;
 use crate::leak::{LeakGuard, Leaked};
@@ -150,6 +151,16 @@ impl Draft {
         parts.extend(cited.iter().map(|data| Part::DataDocentCite { data }));
         reader.send(&parts);
         self.citations.extend(cited);
+    }
+
+    /// Says again what was said before.
+    pub(crate) fn repeat(&mut self, record: Record, reader: &mut impl Reader) {
+        let Record { answer, citations, model, .. } = record;
+        let mut parts = vec![Part::TextStart { id: TEXT_ID }, Part::TextDelta { id: TEXT_ID, delta: &answer }];
+        parts.extend(citations.iter().map(|data| Part::DataDocentCite { data }));
+        reader.send(&parts);
+        (self.text, self.citations, self.model) = (answer, citations, model);
+        (self.started, self.done) = (true, true);
     }
 
     /// Says that the documentation does not answer, without a model.

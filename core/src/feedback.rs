@@ -7,7 +7,7 @@ use crate::answer::bad_session;
 use crate::api::Source;
 use crate::error::{ApiError, Code};
 use crate::policy;
-use crate::ports::{Fault, Host, Opinions, Sessions, log};
+use crate::ports::{Answers, Fault, Host, Opinions, Sessions, log};
 use crate::session::{self, MAX_TURNS, Turn};
 use crate::settings::Settings;
 
@@ -94,7 +94,7 @@ pub struct Cited {
 /// What the client is told: the body makes no sense, the session is not ours or has no such answer,
 /// or there is nothing to keep it in.
 pub async fn keep(
-    ports: &(impl Sessions + Opinions + Host),
+    ports: &(impl Sessions + Opinions + Answers + Host),
     settings: &Settings,
     body: &[u8],
     trace_id: &str,
@@ -110,10 +110,19 @@ pub async fn keep(
         }
     };
     let turns = ports.turns(session, MAX_TURNS).await.map_err(failed("read turns"))?;
+    let is_bad = rated.rating == Rating::Down;
+    let key = turns.iter().find(|turn| turn.id == rated.message_id).and_then(|turn| turn.cache_key.clone());
     let opinion = rated.of(turns, settings, now_ms).ok_or_else(|| {
         ApiError::new(Code::NotFound, "this conversation has no such answer; one of just now may take a minute")
     })?;
-    ports.keep(&opinion).await.map_err(failed("keep feedback"))
+    ports.keep(&opinion).await.map_err(failed("keep feedback"))?;
+    // What did not help one visitor is not given to the next.
+    if let Some(key) = key.filter(|_| is_bad)
+        && let Err(fault) = ports.forget_answer(&key).await
+    {
+        log(ports, trace_id, "forget answer", &fault);
+    }
+    Ok(())
 }
 
 fn tell(fault: &Fault, now_ms: u64) -> ApiError {

@@ -19,7 +19,7 @@
 //!
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
 //!
-//! What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its
+//! What may be said again is in the [`cache`]. What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its
 //! [`trace`].
 //!
 //! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
@@ -51,6 +51,7 @@ pub mod workers_ai;
 
 pub mod answer;
 pub mod api;
+pub mod cache;
 pub mod citations;
 pub mod cost;
 pub mod draft;

@@ -4,6 +4,7 @@
 //! Futures are not `Send`: a Worker has one thread, and so has the test that runs the same flow.
 #![allow(async_fn_in_trait)] // the reason stands above: no caller needs Send
 
+use crate::cache::{Record, Row};
 use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
 use crate::full_text::{Hit, Lookup, Queries, Search as TextSearch};
@@ -18,10 +19,16 @@ use crate::workers_ai::{AiError, ChatRequest, Ranked, RerankRequest};
 /// Turns texts into vectors by [`crate::embedding::SPEC`].
 pub trait Embed {
     /// Opaque here: in the Worker it is a JavaScript array that never becomes 768 numbers in wasm.
-    type Vector;
+    type Vector: Clone;
 
     /// One vector a text, in order.
     async fn embed(&self, texts: &[&str], call: Call<'_>) -> Result<Vec<Self::Vector>, Fault>;
+
+    /// The vector of a text, if it was remembered.
+    fn known_vector(&self, text: &str) -> Option<Self::Vector>;
+
+    /// Remembers it, as long as memory lasts.
+    fn remember_vector(&self, text: &str, vector: &Self::Vector);
 }
 
 /// Finds the nearest chunks.
@@ -101,6 +108,18 @@ pub trait Sessions {
     async fn forget(&self, session: &str) -> Result<(), Fault>;
 }
 
+/// Keeps answers that may be given again.
+pub trait Answers {
+    /// What lies under a key; `None` also for what this version cannot read.
+    async fn find_answer(&self, key: &str) -> Result<Option<Record>, Fault>;
+
+    /// Keeps an answer, and lets some go that are too old.
+    async fn keep_answer(&self, row: &Row, now_ms: u64) -> Result<(), Fault>;
+
+    /// Deletes what lies under a key.
+    async fn forget_answer(&self, key: &str) -> Result<(), Fault>;
+}
+
 /// Keeps what visitors think of answers.
 pub trait Opinions {
     /// Takes the place of an earlier opinion on the same answer.
@@ -136,12 +155,13 @@ pub(crate) fn log(ports: &impl Host, trace_id: &str, step: &str, fault: &Fault) 
 
 /// All doors together.
 pub trait Ports:
-    Embed + Search<Vector = <Self as Embed>::Vector> + Lexical + Rerank + Generate + Content + Sessions + Host
+    Embed + Search<Vector = <Self as Embed>::Vector> + Lexical + Rerank + Generate + Content + Answers + Sessions + Host
 {
 }
 
-impl<P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Rerank + Generate + Content + Sessions + Host> Ports
-    for P
+impl<
+    P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Rerank + Generate + Content + Answers + Sessions + Host,
+> Ports for P
 {
 }
 

@@ -21,10 +21,11 @@ pub const MAX_TURNS: usize = 100;
 pub const TURN_VERSION: u32 = 1;
 
 /// How an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finish {
     /// The model said all.
+    #[default]
     Stop,
     /// `MAX_TOKENS` cut it.
     Length,
@@ -33,7 +34,7 @@ pub enum Finish {
 }
 
 /// A question and its answer, as stored. A promise to Workers already deployed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
     /// [`TURN_VERSION`].
     pub v: u32,
@@ -62,6 +63,9 @@ pub struct Turn {
     /// What its conversation had cost with it, as far as that was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_cost: Option<Cost>,
+    /// What the answer is kept under to be given again; see [`crate::cache::key`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_key: Option<String>,
 }
 
 impl Turn {
@@ -189,6 +193,7 @@ mod tests {
             model: "m".into(),
             cost: None,
             session_cost: None,
+            cache_key: None,
         }
     }
 

@@ -56,6 +56,7 @@ settings! {
     ALLOWED_ORIGINS = "", "Origins of pages that may use the API beside the bot's own, separated by commas, such as https://www.example.com; * for any.";
     FIRST_BYTE_MS = "20000", "Longest wait for a model to begin to answer, milliseconds.";
     IDLE_MS = "15000", "Longest pause within an answer before it counts as broken off, milliseconds.";
+    CACHE_SECONDS = "0", "How long an answer is given again to who asks the same as the first question of a conversation, as long as the index is the same, seconds; at least 60, or 0 for never. It needs D1.";
     SESSION_SECRET = "", "Secret that signs sessions, at least 32 characters. Set it with wrangler secret put.";
     TRACE_KEY = "", "Secret of those who may see how an answer came about, at least 32 characters; nobody may when empty.";
     TRACE_DAYS = "7", "Days for which D1 keeps how each answer came about, with its question, for docent why; 0 to keep nothing.";
@@ -134,6 +135,8 @@ pub struct Settings {
     pub first_byte_ms: u64,
     /// Longest pause within an answer, milliseconds.
     pub idle_ms: u64,
+    /// How long an answer is given again, seconds; 0 for never.
+    pub cache_seconds: u64,
     /// Signs sessions.
     pub session_secret: String,
     /// Key of those who may see traces.
@@ -192,6 +195,7 @@ impl Settings {
             origins: read.origins(),
             first_byte_ms: read.number("FIRST_BYTE_MS", 100, 120_000),
             idle_ms: read.number("IDLE_MS", 100, 120_000),
+            cache_seconds: read.cache_seconds(),
             session_secret: read.secret("SESSION_SECRET").unwrap_or_default(),
             trace_key: Some(read.text("TRACE_KEY"))
                 .filter(|key| !key.is_empty())
@@ -322,6 +326,16 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             ));
         }
         Some(model)
+    }
+
+    /// What is good for less than a minute saves nothing.
+    fn cache_seconds(&mut self) -> u64 {
+        let seconds = self.number("CACHE_SECONDS", 0, 30 * 24 * 60 * 60);
+        if seconds > 0 && seconds < MIN_TTL_SECONDS {
+            self.problems
+                .push(format!("CACHE_SECONDS is \"{seconds}\": set at least {MIN_TTL_SECONDS}, or 0 for no cache"));
+        }
+        seconds
     }
 
     fn support_url(&mut self) -> Option<String> {

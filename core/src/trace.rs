@@ -83,9 +83,12 @@ pub struct Trace {
     /// What that is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// Whether the answer came from a cache.
+    /// Whether the answer was given before and is given again.
     #[serde(default)]
     pub cached: bool,
+    /// Trace id of the question that it was made for, then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<String>,
     /// Numbers of the passages that the answer cites, the first one cited first.
     #[serde(default)]
     pub cited: Vec<u32>,

@@ -13,13 +13,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, Response, header};
+use docent_core::cache::{
+    EXPIRE_SQL as EXPIRE_ANSWERS_SQL, FIND_SQL, FORGET_SQL, KEEP_SQL as KEEP_ANSWER_SQL, Recent, Record, Row,
+};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::models::ChatModel;
 use docent_core::ports::{
-    ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces,
+    Answers, ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
@@ -57,6 +60,7 @@ pub struct LocalPorts {
     /// The D1 database, if there is one.
     pub content: Option<String>,
     known: Mutex<Option<Known>>,
+    vectors: Mutex<Recent<Vec<f32>>>,
     lines: Arc<Mutex<Vec<String>>>,
     /// Longest wait for a model to begin.
     pub first_byte: Duration,
@@ -73,6 +77,7 @@ impl LocalPorts {
             sessions: sessions.to_owned(),
             content: None,
             known: Mutex::default(),
+            vectors: Mutex::default(),
             lines: Arc::default(),
             first_byte: Duration::from_secs(20),
             idle: Duration::from_secs(15),
@@ -241,6 +246,14 @@ fn timed_out(service: &'static str, limit: Duration) -> Fault {
 
 impl Embed for LocalPorts {
     type Vector = Vec<f32>;
+
+    fn known_vector(&self, text: &str) -> Option<Vec<f32>> {
+        self.vectors.lock().unwrap_or_else(PoisonError::into_inner).get(text)
+    }
+
+    fn remember_vector(&self, text: &str, vector: &Vec<f32>) {
+        self.vectors.lock().unwrap_or_else(PoisonError::into_inner).put(text, vector.clone());
+    }
 
     async fn embed(&self, texts: &[&str], call: Call<'_>) -> Result<Vec<Vec<f32>>, Fault> {
         let service = call.service();
@@ -447,6 +460,29 @@ impl Opinions for LocalPorts {
     async fn keep(&self, opinion: &Opinion) -> Result<(), Fault> {
         let row = serde_json::to_string(opinion).map_err(|error| unreadable("D1", &error))?;
         self.first(KEEP_SQL, &[row]).await.map(drop)
+    }
+}
+
+impl Answers for LocalPorts {
+    async fn find_answer(&self, key: &str) -> Result<Option<Record>, Fault> {
+        #[derive(Deserialize)]
+        struct Row {
+            record: String,
+        }
+        let rows = self.rows(&json!([{ "sql": FIND_SQL, "params": [key] }])).await?;
+        let row = rows.into_iter().flatten().next();
+        let record = row.and_then(|row| serde_json::from_value::<Row>(row).ok()).map(|row| row.record);
+        Ok(record.and_then(|record| serde_json::from_str(&record).ok()))
+    }
+
+    async fn keep_answer(&self, row: &Row, now_ms: u64) -> Result<(), Fault> {
+        let query = |sql: &str, value: &str| json!({ "sql": sql, "params": [value] });
+        let both = [query(KEEP_ANSWER_SQL, &json!(row).to_string()), query(EXPIRE_ANSWERS_SQL, &now_ms.to_string())];
+        self.rows(&json!(both)).await.map(drop)
+    }
+
+    async fn forget_answer(&self, key: &str) -> Result<(), Fault> {
+        self.rows(&json!([{ "sql": FORGET_SQL, "params": [key] }])).await.map(drop)
     }
 }
 

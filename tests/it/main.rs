@@ -16,6 +16,7 @@ mod streaming; // what arrives when // other people's clients, and a browser
 mod search; // what is found while somebody types
 
 mod bad_input; // what a visitor can send
+mod cache; // what is said again, and to whom not
 mod cost; // what answers cost
 mod feedback; // what a visitor thinks of an answer
 mod models; // which model answers, and who takes over

@@ -8,12 +8,17 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use docent_core::api;
+use docent_core::cache::{
+    EXPIRE_SQL as EXPIRE_ANSWERS_SQL, FIND_SQL, FORGET_SQL, KEEP_SQL as KEEP_ANSWER_SQL, Recent, Record, Row,
+};
 use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
 use docent_core::models::ChatModel;
-use docent_core::ports::{Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces};
+use docent_core::ports::{
+    Answers, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces,
+};
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
@@ -37,6 +42,9 @@ const KV_LIST_KEYS: u64 = 1_000;
 thread_local! {
     /// The generation that this isolate read last.
     static KNOWN: RefCell<Option<Known>> = const { RefCell::new(None) };
+
+    /// Vectors of the questions that this isolate was asked last.
+    static VECTORS: RefCell<Recent<JsValue>> = RefCell::default();
 }
 
 #[wasm_bindgen]
@@ -241,6 +249,14 @@ pub(crate) fn describe(error: &JsValue) -> String {
 
 impl Embed for Doors {
     type Vector = JsValue;
+
+    fn known_vector(&self, text: &str) -> Option<JsValue> {
+        VECTORS.with_borrow(|vectors| vectors.get(text))
+    }
+
+    fn remember_vector(&self, text: &str, vector: &JsValue) {
+        VECTORS.with_borrow_mut(|vectors| vectors.put(text, vector.clone()));
+    }
 
     async fn embed(&self, texts: &[&str], call: Call<'_>) -> Result<Vec<JsValue>, Fault> {
         let inputs = EmbedRequest {
@@ -479,6 +495,29 @@ impl Sessions for Doors {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Answers for Doors {
+    async fn find_answer(&self, key: &str) -> Result<Option<Record>, Fault> {
+        let statement = self.database()?.prepare(FIND_SQL).and_then(|statement| statement.bind(key));
+        let row = statement.map_err(d1_fault)?.first().await.map_err(d1_fault)?;
+        let record = Reflect::get(&row, &"record".into()).ok().and_then(|record| record.as_string());
+        Ok(record.and_then(|record| serde_json::from_str(&record).ok()))
+    }
+
+    async fn keep_answer(&self, row: &Row, now_ms: u64) -> Result<(), Fault> {
+        let database = self.database()?;
+        let row = serde_json::to_string(row).map_err(|error| unreadable("D1", &error.to_string()))?;
+        let statement = |sql: &str, value: &str| database.prepare(sql)?.bind(value);
+        let both = [statement(KEEP_ANSWER_SQL, &row), statement(EXPIRE_ANSWERS_SQL, &now_ms.to_string())];
+        let both = both.into_iter().collect::<Result<Array, JsValue>>().map_err(d1_fault)?;
+        database.batch(&both).await.map(drop).map_err(d1_fault)
+    }
+
+    async fn forget_answer(&self, key: &str) -> Result<(), Fault> {
+        let statement = self.database()?.prepare(FORGET_SQL).and_then(|statement| statement.bind(key));
+        statement.map_err(d1_fault)?.run().await.map(drop).map_err(d1_fault)
     }
 }
 

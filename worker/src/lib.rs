@@ -139,10 +139,10 @@ async fn chat(
     context.wait_until(async move {
         if let Ok(settings) = settings.as_ref() {
             let mut outcome = answer::respond(&doors, settings, prepared, &mut Unstreamed).await;
-            let (trace_id, kept) = (outcome.trace.trace_id.clone(), outcome.kept.take());
+            let afterwards = std::mem::take(&mut outcome.afterwards);
             // Nobody listens any more when this fails: the client has left.
             drop(sender.send(outcome));
-            trace::keep(&doors, &trace_id, kept).await;
+            afterwards.keep(&doors).await;
         }
     });
     let outcome = receiver.await.map_err(|_| ApiError::new(Code::Internal, "the bot itself failed; try again"))?;

@@ -10,7 +10,6 @@ use docent_core::answer::{self, Prepared};
 use docent_core::draft::Reader;
 use docent_core::settings::Settings;
 use docent_core::sse::{DONE, Part};
-use docent_core::trace;
 use js_sys::Uint8Array;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::*;
@@ -45,9 +44,9 @@ pub(crate) fn answer(
     context.wait_until(async move {
         if let Ok(settings) = settings.as_ref() {
             let outcome = answer::respond(&doors, settings, prepared, &mut browser).await;
-            // The reader has all of it while the trace is written.
+            // The reader has all of it while the trace and the cache are written.
             let closed = JsFuture::from(browser.writer.close());
-            trace::keep(&doors, &outcome.trace.trace_id, outcome.kept).await;
+            outcome.afterwards.keep(&doors).await;
             // A reader that leaves at the very end has missed nothing.
             drop(closed.await);
         }

@@ -118,7 +118,8 @@ fn head(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     }
     if !trace.model.is_empty() {
         let cost = trace.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.6}"));
-        let cached = if trace.cached { ", cached" } else { "" };
+        let from = trace.cached_from.as_deref().map(|id| format!(", given before for {}", plain(id)));
+        let cached = from.unwrap_or_default();
         let usage = trace.usage;
         writeln!(f, "tokens     {} in, {} out, {cost}{cached}", usage.prompt_tokens, usage.completion_tokens)?;
     }
