@@ -20,7 +20,7 @@
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
 //!
 //! What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its
-//! [`trace`].
+//! [`trace`]. Whether a visitor asks for a person, says [`escalation`].
 //!
 //! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
 //! the visitor is told.
@@ -53,6 +53,7 @@ pub mod answer;
 pub mod api;
 pub mod citations;
 pub mod draft;
+pub mod escalation;
 pub mod feedback;
 pub mod injection;
 mod leak;
