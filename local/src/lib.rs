@@ -9,7 +9,7 @@
 //! `rest`. Both have it logged (`journal`) and perhaps spoilt (`faults`) by `services`, and ask an
 //! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`), `kv` or `d1`,
 //! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`; `kept` has what it
-//! has made) and `answerer` (`extractive` with `units`, `llm`); `events` writes what they say as Workers AI does.
+//! has made) and `answerer` (`extractive` with `units`, `llm`) and `sentiment`; `events` writes what they say as Workers AI does.
 
 mod ai;
 mod answerer;
@@ -37,6 +37,7 @@ mod pages;
 pub mod ports;
 mod refusal;
 mod rest;
+mod sentiment;
 pub mod serve;
 mod services;
 mod store;
