@@ -121,7 +121,7 @@ pub(crate) fn same(secret: &str, given: &str) -> bool {
     mac(secret, given).verify_slice(&mac(secret, secret).finalize().into_bytes()).is_ok()
 }
 
-fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
+pub(crate) fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
     // HMAC takes keys of any length, so this cannot fail; were it to, an empty key would still not
     // equal the deployed one, and tokens would be refused rather than accepted.
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes())

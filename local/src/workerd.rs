@@ -127,6 +127,10 @@ impl WorkerdConfig {
                  [(name = \"{HEADER}\", value = {value})]))),"
             );
         }
+        // What the Worker itself fetches, a webhook of this machine included, which workerd alone would refuse.
+        out.push_str(
+            "    (name = \"internet\", network = (allow = [\"public\", \"private\"], tlsOptions = (trustBrowserCas = true))),\n",
+        );
         let _ = writeln!(
             out,
             "  ],\n  sockets = [(name = \"http\", address = \"127.0.0.1:{}\", http = (), service = \"main\")]\n);",

@@ -12,14 +12,16 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::handoff::{self, Delivery};
 use docent_core::ports::{
-    Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Route, Search, Sessions, Traces,
+    Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Opinions, Rerank, Route, Search, Sessions,
+    Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::vectorize::{Match, Metadata, NO_ORDINAL, QueryOptions};
-use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, Ranked, RerankRequest};
+use docent_core::workers_ai::{AiError, ChatRequest, ClassifyRequest, EmbedRequest, Labelled, Ranked, RerankRequest};
 use futures_util::future::join_all;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, JSON, Reflect};
@@ -76,8 +78,12 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn results(this: &Outcome) -> Option<Array>;
 
-    /// A match of a query, what is stored beside its vector, or a row of [`LOOKUP_SQL`] or
-    /// [`SEARCH_SQL`]. What a field holds is another's, hence of any type.
+    /// The runtime's own; the worker crate's makes a request and headers of its own for it.
+    #[wasm_bindgen(catch)]
+    async fn fetch(address: &str, init: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// A match of a query, what is stored beside its vector, a row of [`LOOKUP_SQL`] or
+    /// [`SEARCH_SQL`], or a label of a classifier. What a field holds is another's, hence of any type.
     type Found;
     #[wasm_bindgen(method, getter)]
     fn id(this: &Found) -> JsValue;
@@ -101,6 +107,8 @@ extern "C" {
     fn version(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
     fn ordinal(this: &Found) -> JsValue;
+    #[wasm_bindgen(method, getter)]
+    fn label(this: &Found) -> JsValue;
 }
 
 /// Reads and checks variables and secrets.
@@ -236,6 +244,13 @@ impl Embed for Doors {
 impl Doors {
     /// A list in the JSON that a model answers with.
     async fn list(&self, model: &str, inputs: &str, route: Route<'_>, name: &str) -> Result<Array, Fault> {
+        Reflect::get(&self.answer(model, inputs, route).await?, &name.into())
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| unreadable("Workers AI", &format!("an answer without {name}")))
+    }
+
+    /// The JSON that a model answers with.
+    async fn answer(&self, model: &str, inputs: &str, route: Route<'_>) -> Result<JsValue, Fault> {
         self.check_ai()?;
         let mut watch = Watch::start(self.first_byte_ms, self.first_byte_ms)?;
         let signal = watch.signal();
@@ -244,9 +259,7 @@ impl Doors {
         let body = JsFuture::from(response.json().map_err(thrown)?);
         let answer = watch.over(body).await?.map_err(thrown)?;
         watch.complete();
-        Reflect::get(&answer, &name.into())
-            .and_then(JsCast::dyn_into)
-            .map_err(|_| unreadable("Workers AI", &format!("an answer without {name}")))
+        Ok(answer)
     }
 }
 
@@ -356,6 +369,22 @@ impl Rerank for Doors {
             Some(Ranked { id: place(&ranked.id())?, score: ranked.score().as_f64()? })
         };
         ranked.iter().map(read).collect::<Option<_>>().ok_or_else(|| unreadable("Workers AI", "a rank without number"))
+    }
+}
+
+impl Classify for Doors {
+    async fn classify(&self, model: &str, text: &str, route: Route<'_>) -> Result<Vec<Labelled>, Fault> {
+        let inputs = serde_json::to_string(&ClassifyRequest { text: text.to_owned() })
+            .map_err(|error| unreadable("Workers AI", &error.to_string()))?;
+        let unlike = || unreadable("Workers AI", "no list of labels");
+        let labels: Array = self.answer(model, &inputs, route).await?.dyn_into().map_err(|_| unlike())?;
+        let read = |labelled: JsValue| {
+            let labelled: &Found = labelled.unchecked_ref();
+            Some(Labelled { label: labelled.label().as_string()?, score: labelled.score().as_f64()? })
+        };
+        // Nothing has fields that could be read.
+        let labels = labels.iter().filter(JsValue::is_object);
+        labels.map(read).collect::<Option<_>>().ok_or_else(unlike)
     }
 }
 
@@ -472,6 +501,36 @@ impl Traces for Doors {
             [(KEEP_TRACE_SQL, &kept.trace), (EXPIRE_SQL, &kept.oldest)].map(|(sql, value)| statement(sql, value));
         let both = both.into_iter().collect::<Result<Array, JsValue>>().map_err(d1_fault)?;
         database.batch(&both).await.map(drop).map_err(d1_fault)
+    }
+}
+
+impl Handoffs for Doors {
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault> {
+        let failed = |message: String| Fault::Webhook { status: 0, message };
+        let thrown = |error: JsValue| failed(describe(&error));
+        let Delivery { url, key, id, body, ms } = *delivery;
+        let mut headers = serde_json::json!({ "content-type": "application/json", "idempotency-key": id });
+        if let (Some(headers), Some(key)) = (headers.as_object_mut(), key) {
+            headers.insert("authorization".to_owned(), format!("Bearer {key}").into());
+        }
+        let init =
+            serde_json::json!({ "method": "POST", "redirect": "manual", "headers": headers, "body": body }).to_string();
+        let init = JSON::parse(&init).map_err(thrown)?;
+        // It goes when this returns, and with it the body of the answer, which nobody reads.
+        let mut watch = Watch::start(ms, ms)?;
+        Reflect::set(&init, &"signal".into(), &watch.signal()).map_err(thrown)?;
+        let call = std::pin::pin!(fetch(url, &init));
+        let response = watch.over(call).await.map_err(|_| failed(format!("within {ms} ms")))?.map_err(thrown)?;
+        handoff::accept(response.unchecked_into::<web_sys::Response>().status())
+    }
+
+    async fn is_handed_over(&self, id: &str) -> Result<bool, Fault> {
+        self.kv()?.get(&handoff::key(id)).text().await.map(|found| found.is_some()).map_err(kv_fault)
+    }
+
+    async fn note_handed_over(&self, id: &str, ttl_seconds: u64) -> Result<(), Fault> {
+        let put = self.kv()?.put(&handoff::key(id), "1").map_err(kv_fault)?;
+        put.expiration_ttl(ttl_seconds).execute().await.map_err(kv_fault)
     }
 }
 
