@@ -7,6 +7,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use docent_core::answer;
+use docent_core::api::Ask;
+use docent_core::draft::Unstreamed;
 use docent_core::handoff;
 use docent_core::ports::{Classify, Fault, Route};
 use docent_core::settings::Settings;
@@ -366,15 +369,14 @@ fn a_wish_is_read_strictly_and_of_ones_own_conversation_only() {
 fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
     let hook = Webhook::start();
     let setup = Setup { change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() };
-    let bot = setup.var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "key").start();
-    let settings = Settings::parse(|name| match name {
-        "SESSION_SECRET" => Some(SECRET.to_owned()),
-        "HANDOFF_URL" => Some(hook.url()),
-        "HANDOFF_KEY" => Some("key".to_owned()),
-        _ => None,
-    });
-    let settings = settings.unwrap();
-    let ports = bot.cloud.ports(NAME, NAME).unwrap();
+    let setup = setup.var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "key").var("TRACE_KEY", KEY);
+    let setup = setup.var("MOOD_MODEL", CLASSIFIER);
+    let vars = setup.vars.clone();
+    let bot = setup.start();
+    let secret = |name: &str| (name == "SESSION_SECRET").then(|| SECRET.to_owned());
+    let settings = Settings::parse(|name| vars.get(name).cloned().or_else(|| secret(name))).unwrap();
+    let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
+    ports.content = Some(NAME.to_owned());
     let (_, answer) = conversation(&bot);
     let cases: [(&str, &[Act], Value); 6] = [
         ("all is well", &[], json!([])),
@@ -404,6 +406,32 @@ fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
         bot.script(&json!([]));
         assert_eq!(worker, native, "{name}");
         assert_eq!(worker.0.is_empty(), ["all is well", "KV cannot note it"].contains(&name), "{name}");
+    }
+
+    let search = json!({ "service": "vectorize", "operation": "query", "delay_ms": 500 });
+    for (name, message, mood) in [
+        ("fed up", FED_UP, search.clone()),
+        ("a plain question", QUESTION, search.clone()),
+        ("a person, please", PERSON, search.clone()),
+        ("refused", FED_UP, fault("ai", "classify", 400, "x")),
+        ("late", FED_UP, json!({ "service": "ai", "operation": "classify", "delay_ms": 60_000 })),
+    ] {
+        let script = json!([mood, search]);
+        bot.script(&script);
+        let (answer, trace) = explained(&bot, message);
+        bot.script(&script);
+        let ask = Ask::parse(json!({ "message": message }).to_string().as_bytes()).unwrap();
+        let native = pollster::block_on(async {
+            let prepared = answer::prepare(&ports, &settings, ask, "trace".to_owned()).await.unwrap();
+            answer::respond(&ports, &settings, prepared, &mut Unstreamed).await
+        });
+        bot.script(&json!([]));
+        let (way, native_way) = (&answer["handoff"], json!(native.metadata.handoff));
+        assert_eq!(
+            (way, &trace.mood, trace.handoff),
+            (&native_way, &native.trace.mood, native.trace.handoff),
+            "{name}"
+        );
     }
 
     let classify = |text: &str| pollster::block_on(ports.classify(CLASSIFIER, text, Route::Direct));
