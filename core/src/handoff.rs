@@ -67,11 +67,12 @@ impl Handoff {
 
     /// What is said to a visitor who asks for nothing but a person.
     pub fn sentence(&self) -> String {
-        let send = "send this conversation to a person, who will get back to you";
         match (&self.support_url, self.transcript) {
-            (Some(url), true) => format!("A person can help you: write to {}, or {send}.", link(url)),
-            (Some(url), false) => format!("A person can help you: write to {}.", link(url)),
-            (None, _) => format!("A person can help you: {send}."),
+            (Some(url), true) => {
+                format!("A person can help you at {}. You can also send this conversation to a person.", link(url))
+            }
+            (Some(url), false) => format!("A person can help you at {}.", link(url)),
+            (None, _) => "You can send this conversation to a person.".to_owned(),
         }
     }
 }
@@ -328,9 +329,10 @@ mod tests {
             Handoff { why: Why::Asked, support_url: url.map(str::to_owned), transcript }.sentence()
         };
         let mail = said(Some("mailto:help@example.com?subject=Help"), false);
-        assert_eq!(mail, "A person can help you: write to [help@example.com](mailto:help@example.com?subject=Help).");
+        assert_eq!(mail, "A person can help you at [help@example.com](mailto:help@example.com?subject=Help).");
         assert!(
-            said(Some("https://www.example.com/a_(b)"), true).contains("(https://www.example.com/a_%28b%29), or send")
+            said(Some("https://www.example.com/a_(b)"), true)
+                .contains("(https://www.example.com/a_%28b%29). You can also")
         );
         assert!(said(None, true).contains("send this conversation"));
     }

@@ -149,7 +149,7 @@ fn who_asks_for_a_person_is_shown_the_way_and_for_nothing_else_no_model_is_asked
     bot.script(&json!([fault("ai", "embed", 500, "x"), fault("ai", "chat", 500, "x"), fault("d1", "query", 500, "x")]));
     let (answer, trace) = explained(&bot, PERSON);
     assert_eq!((&answer["handoff"], &answer["refused"], &answer["sources"]), (&way, &json!(false), &json!([])));
-    assert_eq!(answer["answer"], format!("A person can help you: write to [{CONTACT}]({CONTACT})."));
+    assert_eq!(answer["answer"], format!("A person can help you at [{CONTACT}]({CONTACT})."));
     assert_eq!(
         (trace.handoff, trace.tries.len(), answer["cost_usd"].as_f64()),
         (Some(handoff::Why::Asked), 0, Some(0.0))

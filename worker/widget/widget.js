@@ -38,7 +38,7 @@
     handoffComment: 'What to add (optional)',
     cancel: 'Cancel',
     sending: 'Sending…',
-    sent: 'Sent. A person will read it.',
+    sent: 'Sent.',
     input: 'Your question',
     placeholder: 'Ask a question…',
     send: 'Send',
@@ -794,6 +794,7 @@
           opener.remove();
         } catch (failure) {
           status.textContent = failure.message;
+          status.scrollIntoView({ block: 'nearest' });
           send.disabled = false;
         }
       },
