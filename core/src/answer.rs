@@ -3,9 +3,11 @@
 //! [`prepare`] ends when it is known what the answer may cite; a failure until then has an HTTP
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
+use std::future::poll_fn;
 use std::ops::Add as _;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 
 use futures_util::future::{Either, join, join3, select, try_join};
 
@@ -15,17 +17,21 @@ use crate::cost::Cost;
 use crate::draft::{self, Draft, Reader, TEXT_ID};
 use crate::embedding::SPEC;
 use crate::error::{ApiError, Code};
+use crate::escalation::Asked;
 use crate::full_text::{self, Hit, Lookup, Queries};
 use crate::generation::{self, Live};
+use crate::handoff::{self, Handoff, Why};
 use crate::models::{self, ChatModel, Runner};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{Answers, ByteStream as _, Embed, Fault, Host, Ports, Rerank, Traces, log};
+use crate::ports::{Answers, ByteStream as _, Classify, Embed, Fault, Host, Ports, Rerank, Traces, log};
 use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::{CitedSource, Part};
-use crate::trace::{self, Candidate, Kept, RefusedBy, Rewrite, RoutedBy, Rules, Steps, TRACE_VERSION, Trace, Try};
+use crate::trace::{
+    self, Candidate, Kept, Mood, RefusedBy, Rewrite, RoutedBy, Rules, Steps, TRACE_VERSION, Trace, Try, Unknown,
+};
 use crate::upstream::{Call, Route};
 use crate::vectorize::{Filter, QueryOptions};
 use crate::workers_ai::{ChatRequest, Usage};
@@ -44,8 +50,11 @@ const RERANK_MS: u64 = 2_000;
 const REWRITE_MS: u64 = 3_000;
 const REWRITE_TOKENS: u32 = 128;
 
+/// Longest label of a mood that is kept, characters.
+const MAX_LABEL_CHARS: usize = 40;
+
 /// A question with all that is needed to answer it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prepared {
     /// Goes into the log and to the client.
     pub trace_id: String,
@@ -69,6 +78,10 @@ pub struct Prepared {
     sources: Vec<Source>,
     /// `None` where nothing can be told.
     evidence: Option<f64>,
+    /// The way to a person.
+    handoff: Option<Handoff>,
+    /// Whether that is all that was asked for, and hence the answer.
+    only_handoff: bool,
     /// As far as the way has gone; with the texts of its candidates if it was asked for.
     trace: Box<Trace>,
     traced: bool,
@@ -123,8 +136,129 @@ pub async fn prepare<P: Ports>(
     trace_id: String,
 ) -> Result<Prepared, ApiError> {
     let asked_at = ports.now_ms();
-    let asked = asked_for(settings, ask.model.as_deref())?;
+    asked_for(settings, ask.model.as_deref())?;
     let session = open_session(ports, settings, ask.session.as_deref())?;
+    let opened = Opened { trace_id, session, asked_at };
+    let asked = handoff::asked(settings, &ask.message);
+    if asked == Some(Asked::Alone) {
+        return Ok(point_to_person(ports, settings, ask, opened));
+    }
+    // Who asks for a person is shown the way in any mood.
+    let (model, text) = match &settings.mood_model {
+        Some(model) if asked.is_none() => (Some(model.as_str()), handoff::prose(&ask.message)),
+        _ => (None, String::new()),
+    };
+    let model = model.filter(|_| !text.is_empty());
+    let trace_id = opened.trace_id.clone();
+    let feel = async {
+        let model = model?;
+        let mood = feel(ports, settings, model, &text, &trace_id).await;
+        Some((mood, ports.now_ms().saturating_sub(asked_at)))
+    };
+    // An answer never waits for a mood: what is not known when the pages are, is not known.
+    let (prepared, mood) = beside(pin!(look_up(ports, settings, ask, opened)), pin!(feel)).await;
+    let mood = mood.unwrap_or_else(|| model.map(|model| too_late(ports, settings, model, &trace_id, asked_at)));
+    let mut prepared = prepared?;
+    let (mood, mood_ms) = mood.unzip();
+    let is_bad = |mood: &Mood| mood.score.is_some_and(|score| score < mood.below);
+    let why = asked.map(|_| Why::Asked).or_else(|| mood.as_ref().filter(|mood| is_bad(mood)).map(|_| Why::Mood));
+    prepared.handoff = why.and_then(|why| Handoff::new(settings, why));
+    (prepared.trace.handoff, prepared.trace.mood) = (why, mood);
+    prepared.trace.steps.mood_ms = mood_ms.unwrap_or_default();
+    Ok(prepared)
+}
+
+/// What the first gives, and what the second has given by then.
+async fn beside<A, B>(
+    mut first: Pin<&mut impl Future<Output = A>>,
+    mut second: Pin<&mut impl Future<Output = B>>,
+) -> (A, Option<B>) {
+    let mut given = None;
+    // Each is polled in one place: the first is most of the Worker, and would be in it twice.
+    poll_fn(|context| {
+        if given.is_none()
+            && let Poll::Ready(output) = second.as_mut().poll(context)
+        {
+            given = Some(output);
+        }
+        first.as_mut().poll(context).map(|output| (output, given.take()))
+    })
+    .await
+}
+
+/// A question whose conversation is open.
+struct Opened {
+    trace_id: String,
+    session: String,
+    asked_at: u64,
+}
+
+/// The answer to who asks for a person and nothing else: nothing has to be searched or written for it,
+/// so it comes also when search and models are down.
+fn point_to_person(ports: &impl Host, settings: &Settings, ask: Ask, opened: Opened) -> Prepared {
+    let Opened { trace_id, session, asked_at } = opened;
+    let message_id = ports.unique_id();
+    let trace = Trace {
+        v: TRACE_VERSION,
+        trace_id: trace_id.clone(),
+        message_id: message_id.clone(),
+        asked_at,
+        question: ask.message.clone(),
+        filter: ask.filter,
+        handoff: Some(Why::Asked),
+        ..Trace::default()
+    };
+    Prepared {
+        trace_id,
+        message_id,
+        token: token(settings, &session, asked_at),
+        session,
+        question: ask.message,
+        asked_at,
+        // Nothing was read of what the conversation has cost before.
+        spent: ask.session.is_none().then_some(Cost::NONE),
+        cost: Cost::NONE,
+        handoff: Handoff::new(settings, Why::Asked),
+        only_handoff: true,
+        trace: Box::new(trace),
+        traced: ask.trace,
+        ..Prepared::default()
+    }
+}
+
+fn token(settings: &Settings, session: &str, asked_at: u64) -> String {
+    session::mint(&settings.session_secret, session, asked_at / 1000 + settings.session_ttl_seconds)
+}
+
+/// The mood of a message, as a model reads it.
+async fn feel(ports: &(impl Classify + Host), settings: &Settings, model: &str, text: &str, trace_id: &str) -> Mood {
+    let below = settings.mood_below;
+    let read = async |call: Call<'_>| {
+        let labels = ports.classify(model, text, call).await?;
+        let (score, label) = handoff::mood(&labels).ok_or_else(|| Fault::Unreadable {
+            service: "Workers AI",
+            message: format!("no label of {model} tells good from bad"),
+        })?;
+        Ok((score, label.chars().take(MAX_LABEL_CHARS).collect()))
+    };
+    match persist(ports, call(settings, trace_id, "mood"), read).await {
+        Ok((score, label)) => Mood { model: model.to_owned(), score: Some(score), label, below, unknown: None },
+        Err(_) => Mood { model: model.to_owned(), below, unknown: Some(Unknown::Failed), ..Mood::default() },
+    }
+}
+
+/// A mood that was not known in time, and after how many milliseconds it was given up.
+fn too_late(ports: &impl Host, settings: &Settings, model: &str, trace_id: &str, asked_at: u64) -> (Mood, u64) {
+    let ms = ports.now_ms().saturating_sub(asked_at);
+    log(ports, trace_id, "mood", &Fault::TimedOut { service: "the mood model", ms });
+    let unknown = Some(Unknown::Late);
+    (Mood { model: model.to_owned(), below: settings.mood_below, unknown, ..Mood::default() }, ms)
+}
+
+/// Finds what the answer may cite.
+async fn look_up<P: Ports>(ports: &P, settings: &Settings, ask: Ask, opened: Opened) -> Result<Prepared, ApiError> {
+    let Opened { trace_id, session, asked_at } = opened;
+    let asked = asked_for(settings, ask.model.as_deref())?;
     let understand = async {
         let (history, memory, spent) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
         let recalled_ms = ports.now_ms().saturating_sub(asked_at);
@@ -156,11 +290,10 @@ pub async fn prepare<P: Ports>(
         rewrite,
         ..Trace::default()
     });
-    let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
     let known = Prepared {
         trace_id,
         message_id,
-        token: session::mint(&settings.session_secret, &session, expires_at_s),
+        token: token(settings, &session, asked_at),
         session,
         question: ask.message,
         asked_at,
@@ -170,12 +303,8 @@ pub async fn prepare<P: Ports>(
         spent,
         cost: embedding + rewriting(settings, trace.rewrite.as_ref()),
         cache_key,
-        given_before: None,
-        sources: Vec::new(),
-        passages: Rc::default(),
-        evidence: None,
-        trace: Box::default(),
         traced: ask.trace,
+        ..Prepared::default()
     };
     if let Some(record) = given_before.filter(|record| record.is_good(live.record.generation, ports.now_ms())) {
         (trace.cached, trace.cached_from) = (true, Some(record.trace_id.clone()));
@@ -235,7 +364,10 @@ pub async fn respond<P: Ports>(
     let unasked = if given_before.is_some() { None } else { prepared.refused_by(settings.refuse_below) };
     let mut first_word_at = None;
     let mut tries = Vec::new();
-    let result = if let Some(record) = given_before {
+    let result = if let Some(handoff) = prepared.handoff.as_ref().filter(|_| prepared.only_handoff) {
+        draft.say(&handoff.sentence(), reader);
+        Ok(())
+    } else if let Some(record) = given_before {
         draft.repeat(record, reader);
         Ok(())
     } else if unasked.is_some() {
@@ -281,6 +413,9 @@ impl Prepared {
     /// Who refuses before a model is asked. Without evidence that the documentation speaks of the
     /// question at all, a model has nothing to answer from, and might answer all the same.
     fn refused_by(&self, refuse_below: f64) -> Option<RefusedBy> {
+        if self.only_handoff {
+            return None;
+        }
         if self.passages.is_empty() {
             return Some(RefusedBy::Search);
         }
@@ -380,7 +515,7 @@ async fn recall(
     }
     match ports.turns(session, settings.history_turns).await {
         Ok(turns) => {
-            let spent = turns.last().map_or(Some(Cost::NONE), |turn| turn.session_cost);
+            let spent = session::spent(&turns);
             (session::memory(&turns, settings.history_turns, settings.history_tokens), Memory::Kept, spent)
         }
         Err(fault) => {
@@ -566,7 +701,7 @@ fn call_of<'s>(settings: &'s Settings, trace_id: &'s str, model: &ChatModel) -> 
 }
 
 /// Makes a call, and makes it again as far as the error table says that this may help.
-async fn persist<T>(
+pub(crate) async fn persist<T>(
     ports: &impl Host,
     mut call: Call<'_>,
     make: impl AsyncFn(Call<'_>) -> Result<T, Fault>,
@@ -727,6 +862,7 @@ async fn store(
             searched: trace.queries.clone(),
             support_url: settings.support_url.clone(),
         }),
+        handoff: prepared.handoff,
         memory,
     };
     (trace.model, trace.usage) = (metadata.model.clone(), metadata.usage);

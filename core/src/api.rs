@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost::Cost;
 use crate::error::{ApiError, Code};
+use crate::handoff::Handoff;
 use crate::models::{ChatModel, Runner};
 use crate::settings::Settings;
 use crate::support::Support;
@@ -212,10 +213,11 @@ pub struct StartMetadata<'a> {
 }
 
 /// Whether the turn will be remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Memory {
     /// The turn is stored, and earlier ones were read.
+    #[default]
     Kept,
     /// The store failed: the answer knows no earlier turns, or this one is not stored.
     Unavailable,
@@ -245,6 +247,9 @@ pub struct AnswerMetadata {
     /// Beside a refusal: what the visitor can do now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// The way to a person, where the visitor asked for it or is in a bad mood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<Handoff>,
     /// What became of the conversation's memory.
     pub memory: Memory,
 }

@@ -165,9 +165,14 @@ impl Draft {
 
     /// Says that the documentation does not answer, without a model.
     pub(crate) fn refuse(&mut self, reader: &mut impl Reader) {
+        self.say(REFUSAL, reader);
+    }
+
+    /// Says a sentence of our own, without a model.
+    pub(crate) fn say(&mut self, sentence: &str, reader: &mut impl Reader) {
         self.model.clear();
         self.done = true;
-        self.show(REFUSAL, reader);
+        self.show(sentence, reader);
     }
 
     fn complete(&mut self, reader: &mut impl Reader) -> Result<(), Fault> {

@@ -19,8 +19,9 @@
 //!
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
 //!
-//! What may be said again is in the [`cache`]. What a visitor thinks of an answer is kept by [`feedback`]; how an answer came about stands in its
-//! [`trace`].
+//! What may be said again is in the [`cache`]. What a visitor thinks of an answer is kept by [`feedback`]; how an
+//! answer came about stands in its [`trace`]. Who asks for a person ([`escalation`]), or is in no good mood, is
+//! shown the way to one, and a conversation goes there by [`handoff`].
 //!
 //! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
 //! the visitor is told.
@@ -55,7 +56,9 @@ pub mod cache;
 pub mod citations;
 pub mod cost;
 pub mod draft;
+pub mod escalation;
 pub mod feedback;
+pub mod handoff;
 pub mod injection;
 mod leak;
 mod links;

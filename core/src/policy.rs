@@ -79,8 +79,12 @@ pub fn remedy(fault: &Fault) -> Remedy {
         Fault::Vectorize { code: Some(40041) | None, .. } | Fault::TimedOut { .. } | Fault::Unreadable { .. } => {
             Remedy::Retry
         }
+        // 0: no answer at all.
+        Fault::Webhook { status: 0 | 408 | 409 | 425 | 429 | 500.., .. } => Remedy::Retry,
         Fault::Withheld => Remedy::Refuse,
-        Fault::Vectorize { .. } | Fault::Kv(_) | Fault::D1(_) | Fault::NoBinding(_) => Remedy::None,
+        Fault::Vectorize { .. } | Fault::Kv(_) | Fault::D1(_) | Fault::Webhook { .. } | Fault::NoBinding(_) => {
+            Remedy::None
+        }
     }
 }
 
@@ -118,6 +122,9 @@ pub fn tell(fault: &Fault, now_ms: u64) -> ApiError {
         Fault::D1(_) => ApiError::new(Code::Upstream, "the database could not be reached; try again"),
         Fault::TimedOut { .. } => ApiError::new(Code::Upstream, "the answer took too long; try again"),
         Fault::Unreadable { .. } => ApiError::new(Code::Upstream, "a service sent an unreadable answer; try again"),
+        Fault::Webhook { .. } => {
+            ApiError::new(Code::Upstream, "the conversation could not be delivered; try again, or in another way")
+        }
         Fault::Withheld => ApiError::new(
             Code::Withheld,
             "the answer strayed from the documentation and was cut off; ask in other words",

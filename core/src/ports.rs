@@ -9,12 +9,13 @@ use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
 use crate::full_text::{Hit, Lookup, Queries, Search as TextSearch};
 use crate::generation::{Known, Retired, Store};
+use crate::handoff::Delivery;
 use crate::models::ChatModel;
 use crate::session::Turn;
 use crate::trace::Kept;
 use crate::upstream::{Call, ProviderError};
 use crate::vectorize::{Match, QueryOptions};
-use crate::workers_ai::{AiError, ChatRequest, Ranked, RerankRequest};
+use crate::workers_ai::{AiError, ChatRequest, Labelled, Ranked, RerankRequest};
 
 /// Turns texts into vectors by [`crate::embedding::SPEC`].
 pub trait Embed {
@@ -53,6 +54,12 @@ pub trait Lexical {
 pub trait Rerank {
     /// How well each passage answers, in any order.
     async fn rerank(&self, model: &str, request: &RerankRequest, call: Call<'_>) -> Result<Vec<Ranked>, Fault>;
+}
+
+/// Reads the mood of a message.
+pub trait Classify {
+    /// How likely each label of the model is, in any order.
+    async fn classify(&self, model: &str, text: &str, call: Call<'_>) -> Result<Vec<Labelled>, Fault>;
 }
 
 /// Writes answers.
@@ -132,6 +139,18 @@ pub trait Traces {
     async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault>;
 }
 
+/// Sends conversations to people.
+pub trait Handoffs {
+    /// Sends one, once. Redirects are not followed.
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault>;
+
+    /// Whether [`Handoffs::note_handed_over`] has noted this id.
+    async fn is_handed_over(&self, id: &str) -> Result<bool, Fault>;
+
+    /// Notes that it went out, so that it does not go out again.
+    async fn note_handed_over(&self, id: &str, ttl_seconds: u64) -> Result<(), Fault>;
+}
+
 /// Time and chance, which the flow has none of.
 pub trait Host {
     /// Milliseconds since 1970.
@@ -155,13 +174,30 @@ pub(crate) fn log(ports: &impl Host, trace_id: &str, step: &str, fault: &Fault) 
 
 /// All doors together.
 pub trait Ports:
-    Embed + Search<Vector = <Self as Embed>::Vector> + Lexical + Rerank + Generate + Content + Answers + Sessions + Host
+    Embed
+    + Search<Vector = <Self as Embed>::Vector>
+    + Lexical
+    + Rerank
+    + Classify
+    + Generate
+    + Content
+    + Answers
+    + Sessions
+    + Host
 {
 }
 
-impl<
-    P: Embed + Search<Vector = <P as Embed>::Vector> + Lexical + Rerank + Generate + Content + Answers + Sessions + Host,
-> Ports for P
+impl<P> Ports for P where
+    P: Embed
+        + Search<Vector = <P as Embed>::Vector>
+        + Lexical
+        + Rerank
+        + Classify
+        + Generate
+        + Content
+        + Answers
+        + Sessions
+        + Host
 {
 }
 
@@ -206,6 +242,14 @@ pub enum Fault {
         /// Which service.
         service: &'static str,
         /// What was expected and what came.
+        message: String,
+    },
+    /// The webhook of `HANDOFF_URL` did not take a conversation.
+    #[error("the handoff webhook answered {}", if *status == 0 { format!("nothing: {message}") } else { format!("HTTP {status}") })]
+    Webhook {
+        /// HTTP status; 0 when there was none.
+        status: u16,
+        /// Why there was none.
         message: String,
     },
     /// The model repeated the prompt, which is not for readers.

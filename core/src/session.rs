@@ -81,6 +81,18 @@ pub fn prefix(session: &str) -> String {
     format!("turn:{session}:")
 }
 
+/// What a conversation has cost with its last turns, oldest first; `None` when none of them says it. A turn
+/// that was not told what came before it says its own cost alone.
+pub fn spent(turns: &[Turn]) -> Option<Cost> {
+    if turns.is_empty() {
+        return Some(Cost::NONE);
+    }
+    let known = turns.iter().rposition(|turn| turn.session_cost.is_some())?;
+    let (before, after) = turns.split_at(known + 1);
+    let until = before.last()?.session_cost?;
+    after.iter().try_fold(until, |sum, turn| Some(sum + turn.cost?))
+}
+
 /// The exchanges that the model is reminded of: the newest whose estimated tokens fit, oldest
 /// first. Answers that broke off are left out, since the model would take up their broken form.
 pub fn memory(turns: &[Turn], max_turns: usize, max_tokens: u32) -> Vec<Exchange> {
@@ -132,7 +144,7 @@ pub(crate) fn same(secret: &str, given: &str) -> bool {
     mac(secret, given).verify_slice(&mac(secret, secret).finalize().into_bytes()).is_ok()
 }
 
-fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
+pub(crate) fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
     // HMAC takes keys of any length, so this cannot fail; were it to, an empty key would still not
     // equal the deployed one, and tokens would be refused rather than accepted.
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes())

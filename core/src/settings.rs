@@ -6,7 +6,7 @@
 use crate::models::{ChatModel, Facts, is_of_workers_ai};
 use crate::upstream::{Gateway, Provider};
 use crate::vectorize::MAX_TOP_K_WITH_METADATA;
-use crate::workers_ai::{REMOVED_MODELS, RERANKER};
+use crate::workers_ai::{CLASSIFIER, REMOVED_MODELS, RERANKER};
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,9 @@ settings! {
     PRODUCT = "", "Name of the product, for the prompt and the widget.";
     GREETING = "", "First line that the widget shows; a general one when empty.";
     SUGGESTIONS = "", "Questions that the widget offers at the start, one a line.";
-    SUPPORT_URL = "", "Where a person helps, https: or mailto:, given beside every answer that is not known; none when empty.";
+    SUPPORT_URL = "", "Where a person helps, https: or mailto:, given beside every answer that is not known, and to who asks for a person; none when empty.";
+    HANDOFF_URL = "", "Webhook, https:, that gets a conversation when its visitor wants it sent to a person; none when empty.";
+    HANDOFF_KEY = "", "Secret that this webhook gets as Authorization: Bearer; none when empty.";
     CHAT_MODEL = "@cf/meta/llama-3.1-8b-instruct-fast", "Model that answers: one of Workers AI, whose ids begin with @cf/, or one of the server at PROVIDER_URL.";
     FALLBACK_MODELS = "", "Models tried in turn when the first cannot be used, separated by commas; of Workers AI and of PROVIDER_URL in any order. A request may name any of the models here.";
     SMALL_MODEL = "", "Model that is asked first when a question is short and simple: the first of a conversation, in one sentence, at most 100 characters, without code; none when empty.";
@@ -47,6 +49,8 @@ settings! {
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
     REWRITE_MODEL = "", "Chat model that writes a follow-up question so that it stands by itself, before it is searched for, such as @cf/meta/llama-3.2-3b-instruct: one call more before the search; without it, the question and the one before are searched for together.";
     RERANK_MODEL = "", "Workers AI model that reads the question beside each of the 20 best passages and puts them in order, such as @cf/baai/bge-reranker-base: better answers, one call more before the first word; none when empty.";
+    MOOD_MODEL = "", "Workers AI model that reads the mood of each message beside the search, such as @cf/huggingface/distilbert-sst-2-int8, so that an angry visitor is shown the way to a person; none when empty.";
+    MOOD_BELOW = "0.001", "Mood, from 0 for bad to 1 for good, below which that happens, 0 to 1. Low, since such models know good and bad only, and take most plain questions for bad ones.";
     REFUSE_BELOW = "0", "Evidence, by meaning and by words, that the documentation speaks of a question; below it the bot refuses without asking a model, 0 to 1; 0 for never. It depends on the documentation: docent-eval calibrate fits it.";
     MAX_TOKENS = "768", "Longest answer, tokens.";
     TEMPERATURE = "0.2", "0 to 5; low, since an answer should say what the passages say.";
@@ -99,6 +103,10 @@ pub struct Settings {
     pub suggestions: Vec<String>,
     /// Where a person helps.
     pub support_url: Option<String>,
+    /// Webhook that gets conversations.
+    pub handoff_url: Option<String>,
+    /// What it knows the bot by.
+    pub handoff_key: Option<String>,
     /// Chat models in the order they are tried; never empty.
     pub models: Vec<ChatModel>,
     /// Asked before them when a question is simple.
@@ -117,6 +125,10 @@ pub struct Settings {
     pub rewrite_model: Option<ChatModel>,
     /// Model that puts passages in order.
     pub rerank_model: Option<String>,
+    /// Model that reads the mood of a message.
+    pub mood_model: Option<String>,
+    /// Mood below which the way to a person is shown.
+    pub mood_below: f64,
     /// Evidence below which no model is asked; 0 for never.
     pub refuse_below: f64,
     /// Longest answer, tokens.
@@ -177,6 +189,8 @@ impl Settings {
             product,
             suggestions: read.list("SUGGESTIONS", '\n'),
             support_url: read.support_url(),
+            handoff_url: read.handoff_url(),
+            handoff_key: read.handoff_key(),
             models: ids.iter().map(chat_model).collect(),
             small_model: small.as_ref().map(chat_model),
             gateway: read.gateway(),
@@ -186,6 +200,8 @@ impl Settings {
             context_weight: read.number("CONTEXT_WEIGHT", 0.0, 10.0),
             rewrite_model: read.other_model("REWRITE_MODEL", "@cf/meta/llama-3.2-3b-instruct").as_ref().map(chat_model),
             rerank_model: read.other_model("RERANK_MODEL", RERANKER),
+            mood_model: read.mood_model(),
+            mood_below: read.number("MOOD_BELOW", 0.0, 1.0),
             refuse_below: read.number("REFUSE_BELOW", 0.0, 1.0),
             max_tokens: read.number("MAX_TOKENS", 16, 8_192),
             temperature: read.number("TEMPERATURE", 0.0, 5.0),
@@ -348,6 +364,47 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         Some(url)
     }
 
+    /// An address that can be called: with a host, and without a name and password, which a Worker refuses.
+    fn handoff_url(&mut self) -> Option<String> {
+        let url = Some(self.text("HANDOFF_URL")).filter(|url| !url.is_empty())?;
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_local = ["localhost", "127.0.0.1"].contains(&host.split(':').next().unwrap_or_default());
+        let is_callable = !host.is_empty() && !url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\');
+        if !is_callable || host.contains('@') || !(scheme == "https" || (scheme == "http" && is_local)) {
+            // It may hold a secret in its path, so it is not repeated.
+            self.problems.push(
+                "HANDOFF_URL is no address that can be called: set one that begins with https://, such as \
+                 https://www.example.com/hooks/docent; http:// is for localhost only"
+                    .to_owned(),
+            );
+        }
+        Some(url)
+    }
+
+    fn handoff_key(&mut self) -> Option<String> {
+        let key = Some(self.text("HANDOFF_KEY")).filter(|key| !key.is_empty())?;
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.problems.push(
+                "secret HANDOFF_KEY has characters that no header can carry: use letters, digits and signs of ASCII, \
+                 without blanks"
+                    .to_owned(),
+            );
+        }
+        Some(key)
+    }
+
+    fn mood_model(&mut self) -> Option<String> {
+        let model = self.other_model("MOOD_MODEL", CLASSIFIER)?;
+        if ["SUPPORT_URL", "HANDOFF_URL"].iter().all(|way| self.text(way).is_empty()) {
+            self.problems.push(
+                "MOOD_MODEL is set, but there is no way to a person: set SUPPORT_URL or HANDOFF_URL, or leave it empty"
+                    .to_owned(),
+            );
+        }
+        Some(model)
+    }
+
     fn origins(&mut self) -> Origins {
         let listed = self.list("ALLOWED_ORIGINS", ',');
         if listed.iter().any(|origin| origin == "*") {
@@ -413,6 +470,10 @@ mod tests {
             ("SUPPORT_URL", "javascript:alert(1)"),
             ("RERANK_MODEL", "on"),
             ("REWRITE_MODEL", "@cf/meta/llama-3.1-8b-instruct"),
+            ("HANDOFF_URL", "http://hooks.example/secret"),
+            ("HANDOFF_KEY", "two words"),
+            ("MOOD_MODEL", "angry"),
+            ("MOOD_BELOW", "2"),
         ])
         .unwrap_err();
         let expected = [
@@ -434,11 +495,31 @@ mod tests {
             "SUPPORT_URL",
             "RERANK_MODEL is",
             "REWRITE_MODEL is",
+            "HANDOFF_URL is no address",
+            "HANDOFF_KEY has",
+            "MOOD_MODEL is \"angry\"",
+            "MOOD_BELOW",
         ];
         for part in expected {
             assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");
         }
         assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    }
+
+    #[test]
+    fn a_mood_needs_a_way_to_a_person_and_a_webhook_an_address_that_can_be_called() {
+        let model = ("MOOD_MODEL", CLASSIFIER);
+        assert!(parse(&[SECRET, model]).unwrap_err().concat().contains("no way to a person"));
+        assert!(parse(&[SECRET, model, ("SUPPORT_URL", "mailto:help@example.com")]).is_ok());
+        for url in ["https://hooks.example/a?b=c", "http://localhost:8080/x", "http://127.0.0.1:1"] {
+            assert_eq!(parse(&[SECRET, ("HANDOFF_URL", url)]).unwrap().handoff_url.as_deref(), Some(url));
+        }
+        for url in
+            ["hooks.example", "https:///path", "https://a@b.example/", "http://localhost.example/", "https://a b/"]
+        {
+            let problems = parse(&[SECRET, ("HANDOFF_URL", url)]).unwrap_err();
+            assert!(problems.len() == 1 && !problems[0].contains(url), "{url}: {problems:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cost::Cost;
 use crate::embedding::hex;
 use crate::error::{ApiError, Code};
+use crate::handoff::Why;
 use crate::ports::{Fault, Host, Traces, log};
 use crate::session;
 use crate::vectorize::Filter;
@@ -68,6 +69,12 @@ pub struct Trace {
     /// The call that wrote a follow-up question anew, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
+    /// The mood of the question, if it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mood: Option<Mood>,
+    /// Why the visitor was shown the way to a person, if that was so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<Why>,
     /// Each call of a chat model, in order. All but the last one failed.
     #[serde(default)]
     pub tries: Vec<Try>,
@@ -300,6 +307,33 @@ pub struct Rewrite {
     pub used: bool,
 }
 
+/// What `MOOD_MODEL` said of a question.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mood {
+    /// `MOOD_MODEL`.
+    pub model: String,
+    /// From 0, bad, to 1, good.
+    pub score: Option<f64>,
+    /// The likeliest label.
+    #[serde(default)]
+    pub label: String,
+    /// `MOOD_BELOW`.
+    pub below: f64,
+    /// Why there is no score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+}
+
+/// Why a mood is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unknown {
+    /// The search was over before.
+    Late,
+    /// The model failed, or sent nothing that tells good from bad; the log says what.
+    Failed,
+}
+
 /// Who refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -321,6 +355,9 @@ pub struct Steps {
     pub embedded_ms: u64,
     /// The index was searched.
     pub searched_ms: u64,
+    /// The mood was known, or could not be; beside the steps before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mood_ms: u64,
     /// The question was written anew, or could not be.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rewritten_ms: u64,

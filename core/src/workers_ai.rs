@@ -111,6 +111,26 @@ pub struct Ranked {
     pub score: f64,
 }
 
+/// The model of Workers AI that tells whether a sentence is meant well. It reads English, and up to
+/// 512 tokens.
+pub const CLASSIFIER: &str = "@cf/huggingface/distilbert-sst-2-int8";
+
+/// Inputs of a classifier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassifyRequest {
+    /// At least one character.
+    pub text: String,
+}
+
+/// What a classifier says of a text: it answers a list of these, one for each label that it knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// Such as `NEGATIVE`.
+    pub label: String,
+    /// How likely, 0 to 1.
+    pub score: f64,
+}
+
 /// Inputs of an embedding model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedRequest {

@@ -1,12 +1,12 @@
-//! Workers AI: embeddings, chat and reranking, with the service's checks and its error codes.
+//! Workers AI: embeddings, chat, reranking and classification, with the service's checks and its error codes.
 
 use std::sync::Arc;
 
 use docent_core::embedding::SPEC;
 use docent_core::tokens;
 use docent_core::workers_ai::{
-    DEFAULT_MAX_TOKENS, MAX_EMBED_TEXTS, Message, REMOVED_MODELS, RERANKER, UNKNOWN_MODEL_CONTEXT, Usage,
-    model as known_model,
+    CLASSIFIER, ClassifyRequest, DEFAULT_MAX_TOKENS, MAX_EMBED_TEXTS, Message, REMOVED_MODELS, RERANKER,
+    UNKNOWN_MODEL_CONTEXT, Usage, model as known_model,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +19,7 @@ use crate::events::Shape;
 use crate::kept::Kept;
 use crate::lexical;
 use crate::refusal::Refusal;
+use crate::sentiment;
 
 /// The gateway that every account has.
 pub(crate) const DEFAULT_GATEWAY: &str = "default";
@@ -68,6 +69,7 @@ pub(crate) fn operation(model: &str) -> &'static str {
     match model {
         _ if model == SPEC.model => "embed",
         RERANKER => "rerank",
+        CLASSIFIER => "classify",
         _ => "chat",
     }
 }
@@ -90,6 +92,7 @@ impl Ai {
         match operation(model) {
             "embed" => self.embed(parse(inputs)?).await,
             "rerank" => rerank(&parse(inputs)?),
+            "classify" => classify(&parse(inputs)?),
             _ if known_model(model).is_some() => self.chat(model, parse(inputs)?).await,
             _ => Err(Refusal::new(400, code::NO_SUCH_MODEL, format!("No such model {model} or task"))),
         }
@@ -265,6 +268,15 @@ fn rerank(inputs: &RerankInputs) -> Result<Output, Refusal> {
     scores.truncate(inputs.top_k.unwrap_or(usize::MAX));
     let response: Vec<Value> = scores.iter().map(|(id, score)| json!({ "id": id, "score": score })).collect();
     Ok(Output::Whole(json!({ "response": response }), Spent::Nothing))
+}
+
+fn classify(inputs: &ClassifyRequest) -> Result<Output, Refusal> {
+    if inputs.text.is_empty() {
+        return Err(invalid("Length of '/text' must be >= 1".to_owned()));
+    }
+    let score = sentiment::pleased(&inputs.text);
+    let answer = json!([{ "label": "NEGATIVE", "score": 1.0 - score }, { "label": "POSITIVE", "score": score }]);
+    Ok(Output::Whole(answer, Spent::Nothing))
 }
 
 fn parse<T: DeserializeOwned>(inputs: Value) -> Result<T, Refusal> {

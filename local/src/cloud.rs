@@ -36,6 +36,7 @@ use crate::model;
 use crate::pages::Pages;
 use crate::ports::LocalPorts;
 use crate::rest;
+use crate::sentiment;
 use crate::services::{DropConnection, Services, json_response, typed_response};
 use crate::store::Store;
 use crate::vectorize::Vectorize;
@@ -174,7 +175,11 @@ impl Cloud {
     /// What it is made of, one line each, for whoever starts it.
     pub fn describe(&self) -> Vec<String> {
         let ai = &self.services.ai;
-        let models = [format!("vectors: {}", ai.embedder.describe()), format!("answers: {}", ai.answerer.describe())];
+        let models = [
+            format!("vectors: {}", ai.embedder.describe()),
+            format!("answers: {}", ai.answerer.describe()),
+            format!("moods: {}", sentiment::DESCRIPTION),
+        ];
         models.into_iter().chain(self.migrated.iter().cloned()).collect()
     }
 
@@ -338,7 +343,11 @@ async fn accept(listener: TcpListener, router: Router) -> Infallible {
 
 async fn status(State(services): State<Arc<Services>>) -> Response<Body> {
     let (embedder, answerer) = (services.ai.embedder.name(), services.ai.answerer.name());
-    json_response(200, json!({ "service": "docent-local", "embedder": embedder, "answerer": answerer }).to_string())
+    json_response(
+        200,
+        json!({ "service": "docent-local", "embedder": embedder, "answerer": answerer, "classifier": sentiment::NAME })
+            .to_string(),
+    )
 }
 
 async fn docs(State(services): State<Arc<Services>>, uri: Uri) -> Response<Body> {

@@ -9,7 +9,7 @@
 //! or `addresses`. All have it logged (`journal`) and perhaps spoilt (`faults`) by `services`, and ask an
 //! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`), `kv` or `d1`,
 //! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`; `kept` has what it
-//! has made) and `answerer` (`extractive` with `units`, `llm`); `events` writes what they say as Workers AI does.
+//! has made) and `answerer` (`extractive` with `units`, `llm`) and `sentiment`; `events` writes what they say as Workers AI does.
 
 mod addresses;
 mod ai;
@@ -38,6 +38,7 @@ mod pages;
 pub mod ports;
 mod refusal;
 mod rest;
+mod sentiment;
 pub mod serve;
 mod services;
 mod store;

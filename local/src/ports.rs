@@ -20,16 +20,18 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::handoff::{self, Delivery};
 use docent_core::models::ChatModel;
 use docent_core::ports::{
-    Answers, ByteStream, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces,
+    Answers, ByteStream, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Opinions, Rerank, Search,
+    Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::upstream::{Call, Gateway, ProviderError, Route};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{
-    AiError, ChatRequest, EmbedRequest, EmbedResponse, Ranked, RerankRequest, RerankResponse,
+    AiError, ChatRequest, ClassifyRequest, EmbedRequest, EmbedResponse, Labelled, Ranked, RerankRequest, RerankResponse,
 };
 use futures_util::future::try_join_all;
 use futures_util::stream::StreamExt as _;
@@ -313,6 +315,12 @@ impl Rerank for LocalPorts {
     }
 }
 
+impl Classify for LocalPorts {
+    async fn classify(&self, model: &str, text: &str, call: Call<'_>) -> Result<Vec<Labelled>, Fault> {
+        self.json_of(model, &json!(ClassifyRequest { text: text.to_owned() }), call).await
+    }
+}
+
 impl Generate for LocalPorts {
     type Answer = LocalAnswer;
 
@@ -490,6 +498,36 @@ impl Traces for LocalPorts {
     async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault> {
         let query = |sql: &str, value: &str| json!({ "sql": sql, "params": [value] });
         self.rows(&json!([query(KEEP_TRACE_SQL, &kept.trace), query(EXPIRE_SQL, &kept.oldest)])).await.map(drop)
+    }
+}
+
+impl Handoffs for LocalPorts {
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault> {
+        let failed = |message: String| Fault::Webhook { status: 0, message };
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(Duration::from_millis(delivery.ms)))
+            .build()
+            .into();
+        let elsewhere = delivery.request();
+        let headers = elsewhere.headers.into_iter();
+        let request = headers.fold(agent.post(&elsewhere.url), |request, (name, value)| request.header(name, value));
+        let body = delivery.body.to_owned();
+        let sent = self.runtime.spawn_blocking(move || request.send(body));
+        let response = sent.await.map_err(|error| failed(error.to_string()))?;
+        handoff::accept(response.map_err(|error| failed(error.to_string()))?.status().as_u16())
+    }
+
+    async fn is_handed_over(&self, id: &str) -> Result<bool, Fault> {
+        Ok(self.kv(Method::GET, &key_path(&handoff::key(id)), String::new()).await?.is_some())
+    }
+
+    async fn note_handed_over(&self, id: &str, ttl_seconds: u64) -> Result<(), Fault> {
+        let mut path = key_path(&handoff::key(id));
+        let _ = write!(path, "&expiration_ttl={ttl_seconds}");
+        self.kv(Method::PUT, &path, "1".to_owned()).await.map(drop)
     }
 }
 

@@ -127,7 +127,8 @@ impl WorkerdConfig {
                  [(name = \"{HEADER}\", value = {value})]))),"
             );
         }
-        // Servers of models, which may be on this machine; without this only public addresses are let through.
+        // What the Worker itself fetches: servers of models and webhooks, those of this machine included,
+        // which workerd alone would refuse.
         out.push_str(
             "    (name = \"internet\", network = (allow = [\"public\", \"private\"], \
              tlsOptions = (trustBrowserCas = true))),\n",

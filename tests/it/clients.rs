@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::bot::{Bot, Setup, root};
+use crate::handoff::Webhook;
 
 /// Runs a script of `tests/web` against a bot, whose services it may script as well; what it prints
 /// shows when it fails.
@@ -30,6 +31,10 @@ fn a_person_with_a_browser_asks_reads_and_goes_on_after_reload() {
     let mut setup = Setup::default().var("PRODUCT", "docent");
     setup = setup.var("SUGGESTIONS", "What does docent ingest do?\nHow do I deploy the bot?");
     setup.cloud.token_delay = std::time::Duration::from_millis(10);
+    let hook = Webhook::start();
+    setup = setup.var("SUPPORT_URL", "mailto:help@example.com").var("HANDOFF_URL", &hook.url());
     let bot = setup.start();
     node("widget.mjs", &bot);
+    let handed_over: Vec<_> = hook.calls().into_iter().map(|call| call.body["contact"].clone()).collect();
+    assert_eq!(handed_over, ["visitor@example.com"], "what the browser's visitor sent, once");
 }

@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::bot::{Setup, root};
 
 /// Largest Worker, bytes of its WebAssembly after gzip. Start-up time grows with it.
-const MAX_WASM_GZIP: usize = 500 * 1024;
+const MAX_WASM_GZIP: usize = 512 * 1024;
 
 /// Largest widget, bytes after gzip.
-const MAX_WIDGET_GZIP: usize = 12 * 1024;
+const MAX_WIDGET_GZIP: usize = 13 * 1024;
 
 fn gzip(bytes: &[u8]) -> usize {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

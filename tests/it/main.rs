@@ -11,6 +11,7 @@ mod citations;
 mod clients;
 mod conversation; // questions, follow-ups, sessions
 mod guidance; // what comes beside an answer
+mod handoff; // the way to a person
 mod streaming; // what arrives when // other people's clients, and a browser
 
 mod search; // what is found while somebody types

@@ -33,7 +33,7 @@ fn explain(bot: &Bot, id: &str) -> Result<Explained, WhyError> {
 }
 
 /// Of the trace that is kept after the answer.
-fn kept(bot: &Bot, trace_id: &str) -> Explained {
+pub(crate) fn kept(bot: &Bot, trace_id: &str) -> Explained {
     eventually("the trace", || explain(bot, trace_id).ok())
 }
 

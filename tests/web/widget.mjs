@@ -294,6 +294,60 @@ const tests = [
     await page.getByText('Not in the documentation', { exact: true }).waitFor();
   })],
 
+  ['who asks for a person is shown the way, and sends the conversation by keyboard alone', () => visit('/', async (page, context) => {
+    await ask(page, 'Please let me talk to a human');
+    assert.equal(await page.getByRole('link', { name: 'Ask a person' }).getAttribute('href'), 'mailto:help@example.com');
+    const opener = page.getByRole('button', { name: 'Send this conversation to a person' });
+    const [contact, comment] = ['How to reach you (optional)', 'What to add (optional)'].map((name) => page.getByRole('textbox', { name }));
+    const focused = (locator) => locator.evaluate((node) => node.getRootNode().activeElement === node);
+    await opener.focus();
+    await page.keyboard.press('Enter');
+    assert.ok(await focused(contact));
+    assert.equal(await opener.getAttribute('aria-expanded'), 'true');
+    assert.deepEqual(await violations(page), [], 'the form');
+    await page.keyboard.press('Escape');
+    assert.ok(await focused(opener), 'Escape closes the form alone');
+    assert.ok(!(await contact.isVisible()));
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('visitor@example.com');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('In the morning');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('please');
+    assert.equal(await comment.inputValue(), 'In the morning\nplease', 'Enter is a new line there');
+    const sent = [];
+    page.on('request', (request) => request.url().endsWith('/v1/handoff') && sent.push(request.postDataJSON()));
+    await context.route(`${base}/v1/handoff`, (route) => route.fulfill({ status: 502, contentType: 'application/json',
+      body: JSON.stringify({ error: { code: 'upstream', message: 'it could not be delivered' } }) }), { times: 1 });
+    const send = page.locator('docent-chat form').getByRole('button', { name: 'Send' });
+    const status = page.locator('docent-chat .handoff [role=status]');
+    await send.press('Enter');
+    await status.getByText('It could not be delivered.').waitFor();
+    assert.equal(await comment.inputValue(), 'In the morning\nplease', 'nothing that was typed is lost');
+    await send.press('Enter');
+    await status.getByText('Sent.').waitFor();
+    assert.ok(await focused(status));
+    assert.equal(await page.locator('docent-chat form').count() + (await opener.count()), 0, 'it is not sent twice');
+    assert.deepEqual(await violations(page), [], 'sent');
+    const { session, message_id, ...rest } = sent[1];
+    assert.ok(session.startsWith('s1.') && /^[0-9a-f]{32}$/.test(message_id));
+    assert.deepEqual(rest, { page: `${base}/`, contact: 'visitor@example.com', comment: 'In the morning\nplease' });
+  }, { expected: [/502/] })],
+
+  ['an answer without a way to a person shows none, and a mood shows it beside the answer', () => visit('/', async (page) => {
+    await input(page).waitFor();
+    const opener = page.getByRole('button', { name: 'Send this conversation to a person' });
+    const finish = (handoff) => ({ ...FINISH, messageMetadata: { ...FINISH.messageMetadata, handoff } });
+    for (const [at, [handoff, link, form]] of [[undefined, 0, 0], [{ why: 'mood', transcript: true }, 0, 1],
+      [{ why: 'mood', support_url: 'https://www.example.com/help', transcript: false }, 1, 0]].entries()) {
+      await answerWith(page, [START, SOURCE, text('The answer [1]'), finish(handoff)]);
+      await ask(page, QUESTION, at + 1);
+      const turn = turns(page).last();
+      assert.match(await turn.locator('.answer').innerText(), /^The answer/);
+      assert.deepEqual([await turn.getByRole('link', { name: 'Ask a person' }).count(), await turn.locator(opener).count()], [link, form]);
+    }
+  })],
+
   ['Markdown looks the same however it was cut while it streamed', () => visit('/', async (page) => {
     await input(page).waitFor();
     const differing = await page.evaluate((texts) => {
@@ -371,15 +425,16 @@ const tests = [
     for (const path of ['/', '/other-page']) {
       await visit(path, async (page) => {
         if (path !== '/') await launcher(page).click();
-        await answerWith(page, [START, SOURCE, text(ORDINARY), FINISH]);
+        await answerWith(page, [START, SOURCE, text(ORDINARY), { ...FINISH, messageMetadata: { handoff: { transcript: true } } }]);
         await ask(page, 'a-very-long-word-'.repeat(20));
+        await page.getByRole('button', { name: 'Send this conversation to a person' }).click();
         const [page_, wide] = await page.evaluate(() => {
           const root = document.querySelector('docent-chat').shadowRoot;
           const log = root.querySelector('[role=log]');
           return [document.documentElement.scrollWidth, log.scrollWidth - log.clientWidth];
         });
         assert.ok(page_ <= 320 && wide <= 0, `${path}: page ${page_}, conversation wider by ${wide}`);
-        const small = await page.locator('docent-chat').evaluate((chat) => [...chat.shadowRoot.querySelectorAll('button, .source')]
+        const small = await page.locator('docent-chat').evaluate((chat) => [...chat.shadowRoot.querySelectorAll('button, input, textarea, .source')]
           .map((node) => node.getBoundingClientRect()).filter((box) => box.width && (box.width < 44 || box.height < 44)).length);
         assert.equal(small, 0, 'every button is large enough for a thumb');
       }, { options });

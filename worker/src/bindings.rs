@@ -15,16 +15,18 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
+use docent_core::handoff::{self, Delivery};
 use docent_core::models::ChatModel;
 use docent_core::ports::{
-    Answers, Content, Embed, Fault, Generate, Host, Lexical, Opinions, Rerank, Search, Sessions, Traces,
+    Answers, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Opinions, Rerank, Search, Sessions,
+    Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::upstream::{Call, ProviderError, Request, Route};
 use docent_core::vectorize::{Match, Metadata, NO_ORDINAL, QueryOptions};
-use docent_core::workers_ai::{AiError, ChatRequest, EmbedRequest, Ranked, RerankRequest};
+use docent_core::workers_ai::{AiError, ChatRequest, ClassifyRequest, EmbedRequest, Labelled, Ranked, RerankRequest};
 use futures_util::future::join_all;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, JSON, Reflect};
@@ -84,8 +86,8 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn results(this: &Outcome) -> Option<Array>;
 
-    /// A match of a query, what is stored beside its vector, or a row of [`LOOKUP_SQL`] or
-    /// [`SEARCH_SQL`]. What a field holds is another's, hence of any type.
+    /// A match of a query, what is stored beside its vector, a row of [`LOOKUP_SQL`] or
+    /// [`SEARCH_SQL`], or a label of a classifier. What a field holds is another's, hence of any type.
     type Found;
     #[wasm_bindgen(method, getter)]
     fn id(this: &Found) -> JsValue;
@@ -109,6 +111,8 @@ extern "C" {
     fn version(this: &Found) -> JsValue;
     #[wasm_bindgen(method, getter)]
     fn ordinal(this: &Found) -> JsValue;
+    #[wasm_bindgen(method, getter)]
+    fn label(this: &Found) -> JsValue;
 }
 
 /// Reads and checks variables and secrets.
@@ -280,6 +284,13 @@ impl Embed for Doors {
 impl Doors {
     /// A list in the JSON that a model of Workers AI answers with.
     async fn list(&self, model: &str, inputs: &str, call: Call<'_>, name: &str) -> Result<Array, Fault> {
+        Reflect::get(&self.answer(model, inputs, call).await?, &name.into())
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| unreadable("Workers AI", &format!("an answer without {name}")))
+    }
+
+    /// The JSON that a model of Workers AI answers with.
+    async fn answer(&self, model: &str, inputs: &str, call: Call<'_>) -> Result<JsValue, Fault> {
         let mut watch = Watch::start(call.service(), self.first_byte_ms, self.first_byte_ms)?;
         let response = self.run(model, inputs, call, &mut watch).await?;
         let body = JsFuture::from(response.json().map_err(thrown)?);
@@ -289,9 +300,7 @@ impl Doors {
         if call.request(model).is_some() {
             answer = Reflect::get(&answer, &"result".into()).unwrap_or(answer);
         }
-        Reflect::get(&answer, &name.into())
-            .and_then(JsCast::dyn_into)
-            .map_err(|_| unreadable("Workers AI", &format!("an answer without {name}")))
+        Ok(answer)
     }
 }
 
@@ -401,6 +410,22 @@ impl Rerank for Doors {
             Some(Ranked { id: place(&ranked.id())?, score: ranked.score().as_f64()? })
         };
         ranked.iter().map(read).collect::<Option<_>>().ok_or_else(|| unreadable("Workers AI", "a rank without number"))
+    }
+}
+
+impl Classify for Doors {
+    async fn classify(&self, model: &str, text: &str, call: Call<'_>) -> Result<Vec<Labelled>, Fault> {
+        let inputs = serde_json::to_string(&ClassifyRequest { text: text.to_owned() })
+            .map_err(|error| unreadable("Workers AI", &error.to_string()))?;
+        let unlike = || unreadable("Workers AI", "no list of labels");
+        let labels: Array = self.answer(model, &inputs, call).await?.dyn_into().map_err(|_| unlike())?;
+        let read = |labelled: JsValue| {
+            let labelled: &Found = labelled.unchecked_ref();
+            Some(Labelled { label: labelled.label().as_string()?, score: labelled.score().as_f64()? })
+        };
+        // Nothing has fields that could be read.
+        let labels = labels.iter().filter(JsValue::is_object);
+        labels.map(read).collect::<Option<_>>().ok_or_else(unlike)
     }
 }
 
@@ -537,6 +562,29 @@ impl Traces for Doors {
             [(KEEP_TRACE_SQL, &kept.trace), (EXPIRE_SQL, &kept.oldest)].map(|(sql, value)| statement(sql, value));
         let both = both.into_iter().collect::<Result<Array, JsValue>>().map_err(d1_fault)?;
         database.batch(&both).await.map(drop).map_err(d1_fault)
+    }
+}
+
+impl Handoffs for Doors {
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault> {
+        let failed = |message: String| Fault::Webhook { status: 0, message };
+        let thrown = |error: JsValue| failed(describe(&error));
+        let ms = delivery.ms;
+        // It goes when this returns, and with it the body of the answer, which nobody reads.
+        let mut watch = Watch::start("the webhook", ms, ms)?;
+        let (request, signal) = (delivery.request(), watch.signal());
+        let call = std::pin::pin!(fetch(&request, delivery.body, &signal));
+        let response = watch.over(call).await.map_err(|_| failed(format!("within {ms} ms")))?.map_err(thrown)?;
+        handoff::accept(response.status())
+    }
+
+    async fn is_handed_over(&self, id: &str) -> Result<bool, Fault> {
+        self.kv()?.get(&handoff::key(id)).text().await.map(|found| found.is_some()).map_err(kv_fault)
+    }
+
+    async fn note_handed_over(&self, id: &str, ttl_seconds: u64) -> Result<(), Fault> {
+        let put = self.kv()?.put(&handoff::key(id), "1").map_err(kv_fault)?;
+        put.expiration_ttl(ttl_seconds).execute().await.map_err(kv_fault)
     }
 }
 

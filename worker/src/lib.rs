@@ -20,6 +20,7 @@ use docent_core::embedding::SPEC;
 use docent_core::error::{ApiError, Code};
 use docent_core::feedback;
 use docent_core::generation;
+use docent_core::handoff;
 use docent_core::policy;
 use docent_core::ports::{Host, Sessions};
 use docent_core::search;
@@ -67,7 +68,7 @@ async fn route(
     let session = path.strip_prefix("/v1/sessions/").filter(|token| !token.is_empty() && !token.contains('/'));
     let methods: &[Method] = match path.as_str() {
         "/" | "/widget.js" | "/v1/health" | "/v1/config" | "/v1/search" => &[Method::Get, Method::Head],
-        "/v1/chat" | "/v1/feedback" => &[Method::Post],
+        "/v1/chat" | "/v1/feedback" | "/v1/handoff" => &[Method::Post],
         _ if session.is_some() => &[Method::Get, Method::Head, Method::Delete],
         _ => return Err(ApiError::new(Code::NotFound, "there is no such route")),
     };
@@ -86,6 +87,7 @@ async fn route(
         ("/v1/search", _) => find(&request, caller, &doors).await,
         ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
         ("/v1/feedback", _) => rate(request, caller, ready(settings)?, &doors).await,
+        ("/v1/handoff", _) => hand_over(request, caller, ready(settings)?, &doors).await,
         (_, Some(token)) if request.method() == Method::Delete => forget(ready(settings)?, &doors, token).await,
         (_, Some(token)) => history(ready(settings)?, &doors, token).await,
         _ => Err(ApiError::new(Code::NotFound, "there is no such route")),
@@ -179,6 +181,17 @@ async fn forget(settings: &Settings, doors: &Doors, token: &str) -> Result<Respo
 async fn rate(mut request: Request, caller: &Caller, settings: &Settings, doors: &Doors) -> Result<Response, ApiError> {
     let body = http::json_body(&mut request).await?;
     feedback::keep(doors, settings, &body, &caller.trace_id).await?;
+    done()
+}
+
+async fn hand_over(
+    mut request: Request,
+    caller: &Caller,
+    settings: &Settings,
+    doors: &Doors,
+) -> Result<Response, ApiError> {
+    let body = http::json_body(&mut request).await?;
+    handoff::send(doors, settings, &body, &caller.trace_id).await?;
     done()
 }
 

@@ -8,8 +8,8 @@
  * HTML strings, styles itself with a constructable stylesheet and evaluates nothing, so it works
  * under the strictest Content-Security-Policy, Trusted Types included.
  *
- * In reading order: texts, Markdown → DOM, the event stream, the API, one turn, the element, its
- * style, registration.
+ * In reading order: texts, Markdown → DOM, the event stream, the API, the way to a person, one turn,
+ * the element, its style, registration.
  */
 (() => {
   'use strict';
@@ -32,6 +32,13 @@
     suggestions: 'Suggested questions',
     next: 'To go on',
     contact: 'Ask a person',
+    handoff: 'Send this conversation to a person',
+    handoffWhat: 'A person gets your questions, the answers, the address of this page and what you write here.',
+    handoffContact: 'How to reach you (optional)',
+    handoffComment: 'What to add (optional)',
+    cancel: 'Cancel',
+    sending: 'Sending…',
+    sent: 'Sent.',
     input: 'Your question',
     placeholder: 'Ask a question…',
     send: 'Send',
@@ -650,6 +657,12 @@
     }
   }
 
+  /** Address of the page, without its query: that may hold what nobody meant to share. */
+  function here() {
+    const page = location.origin + location.pathname;
+    return page.length <= 1000 ? page : location.origin;
+  }
+
   /** A bot at its address. Keeps the session's token, which only the bot can make, from page to page. */
   class Bot {
     #token = null;
@@ -711,10 +724,15 @@
       if (token) this.#request(`/v1/sessions/${encodeURIComponent(token)}`, { method: 'DELETE', keepalive: true }).catch(() => {});
     }
 
+    /** Sends the conversation to a person; resolves when it is there. */
+    handOver(wish) {
+      return this.#request('/v1/handoff', { method: 'POST', headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ session: this.session, page: here(), ...wish }) });
+    }
+
     /** The parts of the streamed answer. Ends after `finish`; anything else is a [`Failure`]. */
     async* ask(message, signal) {
-      const page = location.origin + location.pathname; // no query: it may hold what nobody meant to share
-      const body = { message, page: page.length <= 1000 ? page : location.origin };
+      const body = { message, page: here() };
       const send = (session) => this.#request('/v1/chat', {
         method: 'POST', signal, headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
         body: JSON.stringify(session ? { ...body, session } : body),
@@ -745,6 +763,52 @@
       }
       if (!finished) throw new Failure('broken');
     }
+  }
+
+  // ---------------------------------------------------------------------------------- to a person
+
+  /** A button that opens a form, which sends the conversation only when its reader says so. */
+  function handoffForm(handOver) {
+    const field = (name, label, attributes) => h('label', {}, label, h(name, { dir: 'auto', ...attributes }));
+    const button = (text, attributes) => h('button', { class: 'button', ...attributes }, text);
+    const status = h('p', { role: 'status', class: 'note', tabindex: -1 });
+    const opener = button(TEXTS.handoff, { type: 'button', part: 'handoff', 'aria-expanded': 'false', click: () => open(form.hidden) });
+    const send = button(TEXTS.send, { type: 'submit' });
+    const form = h('form', {
+      hidden: true, 'aria-label': TEXTS.handoff,
+      keydown: (event) => {
+        if (event.key !== 'Escape') return;
+        event.stopPropagation(); // it closes the form, not the chat
+        open(false);
+      },
+      submit: async (event) => {
+        event.preventDefault();
+        if (send.disabled) return;
+        send.disabled = true;
+        status.textContent = TEXTS.sending;
+        try {
+          await handOver(Object.fromEntries(new FormData(form)));
+          status.textContent = TEXTS.sent;
+          status.focus(); // what had it goes
+          form.remove();
+          opener.remove();
+        } catch (failure) {
+          status.textContent = failure.message;
+          status.scrollIntoView({ block: 'nearest' });
+          send.disabled = false;
+        }
+      },
+    }, h('p', {}, TEXTS.handoffWhat),
+    field('input', TEXTS.handoffContact, { name: 'contact', maxlength: 200, autocomplete: 'email' }),
+    field('textarea', TEXTS.handoffComment, { name: 'comment', maxlength: 2000, rows: 3 }),
+    h('div', { class: 'choice' }, send, button(TEXTS.cancel, { type: 'button', click: () => open(false) })));
+    const open = (shown) => {
+      form.hidden = !shown;
+      opener.setAttribute('aria-expanded', String(shown));
+      status.textContent = '';
+      (shown ? form.elements.contact : opener).focus();
+    };
+    return h('div', { class: 'handoff' }, opener, form, status);
   }
 
   // ---------------------------------------------------------------------------------- one turn
@@ -838,10 +902,13 @@
       if (remark) this.#remark(remark);
     }
 
-    /** What to do next: sections near the question, and where a person helps. */
-    offer({ suggestions = [], refusal }, ask) {
-      const contact = refusal?.support_url && link(refusal.support_url, { class: 'button contact', part: 'contact' }, TEXTS.contact);
-      if (contact) this.#list.before(contact);
+    /** What to do next: sections near the question, and how to reach a person. */
+    offer({ suggestions = [], refusal, handoff, memory: kept }, ask, handOver) {
+      const address = handoff?.support_url ?? refusal?.support_url;
+      if (address) this.#list.before(link(address, { class: 'button contact', part: 'contact' }, TEXTS.contact));
+      // An answer that was not stored cannot be named; the conversation before it can be sent all the same.
+      const id = kept === 'unavailable' ? {} : { message_id: this.id };
+      if (handoff?.transcript) this.#list.before(handoffForm((wish) => handOver({ ...id, ...wish })));
       if (suggestions.length) this.node.append(h('ul', { class: 'suggestions next', 'aria-label': TEXTS.next }, ...suggested(suggestions, ask)));
     }
 
@@ -1005,7 +1072,7 @@
           break;
         case 'finish':
           turn.finish({ ...part.messageMetadata, finishReason: part.finishReason });
-          turn.offer(part.messageMetadata ?? {}, (question) => this.#follow(question));
+          turn.offer(part.messageMetadata ?? {}, (question) => this.#follow(question), (wish) => this.#bot.handOver(wish));
       }
     }
 
@@ -1211,6 +1278,11 @@ h2 { flex: 1; min-width: 0; font-weight: 650; overflow: hidden; text-overflow: e
 .suggestions { list-style: none; display: flex; flex-direction: column; align-items: start; gap: .5em; margin-top: 1em; }
 .turn:not(.newest) .next { display: none; }
 .contact { display: inline-flex; align-items: center; margin-block: .6em; text-decoration: none; }
+.handoff, form { display: grid; gap: .6em; justify-items: start; margin-block: .6em; }
+form { justify-self: stretch; margin: 0; padding: .9em; border: 1px solid var(--_line); border-radius: 12px; }
+form label { display: grid; justify-self: stretch; gap: .25em; font-size: .9em; }
+form :is(input, textarea) { min-height: 44px; padding: .5em .7em; border: 1px solid var(--_muted); border-radius: 8px; background: var(--_bg); font-size: max(16px, 1em); resize: vertical; }
+.choice { display: flex; flex-wrap: wrap; gap: .5em; }
 .suggestion, .button {
   min-height: 44px; padding: .5em .9em; text-align: start; border: 1px solid var(--_line); border-radius: 12px;
   background: var(--_bg); color: var(--_accent);
@@ -1284,12 +1356,12 @@ a.source:hover { border-color: var(--_accent); background: var(--_soft); }
   border-radius: 14px; background: var(--_bg);
 }
 .composer:focus-within { border-color: var(--_accent); box-shadow: 0 0 0 1px var(--_accent); }
-textarea {
+#input {
   flex: 1; min-width: 0; min-height: 44px; max-height: 9.5em; padding: .62em .6em; resize: none; border: 0; background: none;
   field-sizing: content; line-height: 1.4; font-size: max(16px, 1em);
 }
-textarea:focus-visible { outline: none; }
-textarea::placeholder { color: var(--_muted); opacity: 1; }
+#input:focus-visible { outline: none; }
+#input::placeholder { color: var(--_muted); opacity: 1; }
 .send:disabled { background: var(--_soft); }
 :disabled { color: var(--_muted) !important; cursor: default; }
 .over { padding-inline: 1em; font-size: .85em; color: var(--_alert); }

@@ -2,7 +2,8 @@
 //! right, only a person can say, so each piece of advice says what it depends on.
 
 use docent_core::error::Code;
-use docent_core::trace::{Candidate, Dropped, RefusedBy, Trace};
+use docent_core::handoff::Why;
+use docent_core::trace::{Candidate, Dropped, RefusedBy, Trace, Unknown};
 
 use super::Page;
 
@@ -16,9 +17,15 @@ pub(super) fn outcome(trace: &Trace) -> String {
         (None, Some(RefusedBy::Search)) => "refused: nothing was found".to_owned(),
         (None, Some(RefusedBy::Threshold)) => "refused: too little evidence".to_owned(),
         (None, Some(RefusedBy::Model)) => "refused by the model".to_owned(),
+        (None, None) if pointed_to_person(trace) => "pointed to a person".to_owned(),
         (None, None) if trace.cited.is_empty() => "answered without a citation".to_owned(),
         (None, None) => "answered".to_owned(),
     }
+}
+
+/// Whether the visitor asked for a person and for nothing else, so that nothing was searched.
+fn pointed_to_person(trace: &Trace) -> bool {
+    trace.handoff == Some(Why::Asked) && trace.queries.is_empty()
 }
 
 /// What to do next.
@@ -27,6 +34,35 @@ pub(super) fn advice(trace: &Trace) -> Vec<String> {
     if let Some(code) = trace.error {
         said.push(format!("The visitor got the error `{}`. {}", code.as_str(), remedy(code)));
         return said;
+    }
+    if pointed_to_person(trace) {
+        said.push(
+            "The visitor asked for a person and got the way to one: nothing was searched, and no model was asked. What \
+             they had asked before, and why it did not help, is worth a look: docent why --last 50"
+                .to_owned(),
+        );
+        return said;
+    }
+    if let Some(unknown) = trace.mood.as_ref().and_then(|mood| mood.unknown) {
+        said.push(match unknown {
+            Unknown::Late => {
+                "The mood was not known in time, and the answer did not wait for it: if that happens often, \
+                              MOOD_MODEL is too slow to be of use."
+                    .to_owned()
+            }
+            Unknown::Failed => {
+                "The mood is not known: what MOOD_MODEL said is in the Worker's log, under this id. It has \
+                                to be a text classification model with the labels POSITIVE and NEGATIVE."
+                    .to_owned()
+            }
+        });
+    }
+    if trace.handoff == Some(Why::Mood) {
+        said.push(
+            "The visitor was shown the way to a person for the mood of the question. If it reads like a plain question, \
+             lower MOOD_BELOW."
+                .to_owned(),
+        );
     }
     match trace.refused_by {
         Some(RefusedBy::Search) => said.push(nothing_found(trace)),

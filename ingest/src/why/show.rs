@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use docent_core::trace::{Candidate, Dropped, RoutedBy, Trace};
+use docent_core::handoff::Why;
+use docent_core::trace::{Candidate, Dropped, RoutedBy, Trace, Unknown};
 
 use super::{Explained, Recent, Stored, advice, time};
 
@@ -101,6 +102,21 @@ fn head(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
         let limit =
             if limit > 0.0 { format!("REFUSE_BELOW {limit}") } else { "no threshold: REFUSE_BELOW 0".to_owned() };
         writeln!(f, "evidence   {:.3} ({limit})", trace.evidence)?;
+    }
+    if let Some(mood) = &trace.mood {
+        let found = match (mood.score, mood.unknown) {
+            (Some(score), _) => format!("{score:.5}, {}", plain(&mood.label)),
+            (None, Some(Unknown::Late)) => "not known in time".to_owned(),
+            (None, _) => "not known: the model failed".to_owned(),
+        };
+        writeln!(f, "mood       {found} (MOOD_BELOW {}), by {}", mood.below, plain(&mood.model))?;
+    }
+    if let Some(why) = trace.handoff {
+        let why = match why {
+            Why::Asked => "the visitor asked for one",
+            Why::Mood => "the mood is below MOOD_BELOW",
+        };
+        writeln!(f, "person     the way to one was shown: {why}")?;
     }
     for (at, call) in trace.tries.iter().enumerate() {
         let fault =
@@ -211,8 +227,18 @@ fn timeline(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
     let all = steps.answered_ms.max(1);
     let mut begun = 0;
     writeln!(f, "\n     ms  step")?;
+    let column = |ms: u64| usize::try_from(ms.min(all) * WIDTH / all).unwrap_or_default();
+    if steps.mood_ms > 0 {
+        // Beside the others, from the beginning.
+        writeln!(
+            f,
+            "{:>7}  {:<22} {}",
+            steps.mood_ms,
+            "mood, beside the rest",
+            "=".repeat(column(steps.mood_ms).max(1))
+        )?;
+    }
     for (what, end) in ends.into_iter().filter(|(_, end)| *end > 0) {
-        let column = |ms: u64| usize::try_from(ms.min(all) * WIDTH / all).unwrap_or_default();
         let from = column(begun);
         let bar = "=".repeat((column(end).saturating_sub(from)).max(1));
         writeln!(f, "{end:>7}  {what:<22} {}{bar}", " ".repeat(from))?;
