@@ -136,7 +136,6 @@ pub async fn prepare<P: Ports>(
     trace_id: String,
 ) -> Result<Prepared, ApiError> {
     let asked_at = ports.now_ms();
-    asked_for(settings, ask.model.as_deref())?;
     let session = open_session(ports, settings, ask.session.as_deref())?;
     let opened = Opened { trace_id, session, asked_at };
     let asked = handoff::asked(settings, &ask.message);

@@ -101,7 +101,10 @@ fn head(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
         let limit = trace.rules.refuse_below;
         let limit =
             if limit > 0.0 { format!("REFUSE_BELOW {limit}") } else { "no threshold: REFUSE_BELOW 0".to_owned() };
-        writeln!(f, "evidence   {:.3} ({limit})", trace.evidence)?;
+        // For an answer that was given before, nothing was searched.
+        if !trace.cached {
+            writeln!(f, "evidence   {:.3} ({limit})", trace.evidence)?;
+        }
     }
     if let Some(mood) = &trace.mood {
         let found = match (mood.score, mood.unknown) {
