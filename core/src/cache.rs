@@ -239,7 +239,9 @@ mod tests {
         let turn = Turn { answer: "yes".into(), model: "m".into(), finish: Finish::Stop, ..Turn::default() };
         let origin = Origin { generation: 3, trace_id: "t", expires_at: 100 };
         let record = Row::new("k".into(), &turn, &[], origin).unwrap().record;
-        let again: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+        let golden = r#"{"v":1,"generation":3,"expires_at":100,"trace_id":"t","answer":"yes","sources":[],"citations":[],"suggestions":[],"model":"m"}"#;
+        assert_eq!(serde_json::to_string(&record).unwrap(), golden, "what a Worker of before has kept");
+        let again: Record = serde_json::from_str(golden).unwrap();
         assert!(again.is_good(3, 99));
         assert!(!again.is_good(3, 100) && !again.is_good(2, 99) && !again.is_good(4, 99));
         for bad in [

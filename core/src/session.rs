@@ -231,6 +231,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_conversation_has_cost_goes_on_from_the_turn_that_knew_it() {
+        let cost = |neurons| Some(Cost { neurons, ..Cost::NONE });
+        let of =
+            |own: f64, all: Option<f64>| Turn { cost: cost(own), session_cost: all.and_then(cost), ..Turn::default() };
+        let neurons = |turns: &[Turn]| spent(turns).map(|cost| cost.neurons);
+        assert_eq!(neurons(&[]), Some(0.0));
+        assert_eq!(neurons(&[of(1.0, Some(5.0)), of(2.0, Some(7.0))]), Some(7.0));
+        assert_eq!(neurons(&[of(1.0, Some(5.0)), of(2.0, None), of(3.0, None)]), Some(10.0));
+        assert_eq!(neurons(&[of(2.0, None)]), None, "what came before is not known");
+        assert_eq!(neurons(&[of(1.0, Some(5.0)), Turn::default()]), None, "of a turn of before costs were kept");
+    }
+
+    #[test]
     fn the_stored_form_of_a_turn_does_not_change_unnoticed() {
         let source = Source {
             n: 1,
@@ -253,5 +266,13 @@ mod tests {
         let golden = golden.replace(r#","refused""#, added);
         assert_eq!(serde_json::to_string(&cited).unwrap(), golden);
         assert_eq!(serde_json::from_str::<Turn>(&golden).unwrap(), cited);
+
+        let cost = Cost { usd: Some(0.5), neurons: 2.0, prompt_tokens: 3, completion_tokens: 4, ..Cost::NONE };
+        let paid = Turn { cost: Some(cost), session_cost: Some(cost), cache_key: Some("k".into()), ..cited };
+        let said = r#"{"usd":0.5,"neurons":2.0,"prompt_tokens":3,"completion_tokens":4,"embedded_tokens":0}"#;
+        let added = format!(r#","model":"m","cost":{said},"session_cost":{said},"cache_key":"k"}}"#);
+        let golden = golden.replace(r#","model":"m"}"#, &added);
+        assert_eq!(serde_json::to_string(&paid).unwrap(), golden);
+        assert_eq!(serde_json::from_str::<Turn>(&golden).unwrap(), paid);
     }
 }
