@@ -39,7 +39,7 @@ settings! {
     SMALL_MODEL = "", "Model that is asked first when a question is short and simple: the first of a conversation, in one sentence, at most 100 characters, without code; none when empty.";
     MODEL_INFO = "", "What docent does not know of a model: id=context, or id=context/dollars in/dollars out, in tokens and dollars per million tokens, separated by commas, such as gpt-4o-mini=128000/0.15/0.60.";
     GATEWAY_ID = "", "AI Gateway that calls of Workers AI go through; none when empty.";
-    GATEWAY_URL = "", "The same by its address, https://gateway.ai.cloudflare.com/v1/<account>/<gateway>, for a Worker without the binding AI or a gateway of another account.";
+    GATEWAY_URL = "", "The same by its address, as Cloudflare's dashboard shows it, for a Worker without the binding AI.";
     GATEWAY_TOKEN = "", "Secret that lets calls into an authenticated gateway, with GATEWAY_URL or a PROVIDER_URL that is a gateway's.";
     WORKERS_AI_TOKEN = "", "Secret: API token with the right Workers AI Read, which GATEWAY_URL wants.";
     PROVIDER_URL = "", "Server with OpenAI's chat API that runs the other models, up to what /chat/completions is below, such as https://api.openai.com/v1 or a gateway's address with /compat; none when empty.";

@@ -253,15 +253,15 @@ fn cell(bot: &Bot, names: &BTreeMap<&str, &str>) -> String {
             match (metadata["refused"].as_bool(), finish["finishReason"].as_str()) {
                 (Some(true), _) => "a refusal".to_owned(),
                 (_, Some("length")) => {
-                    format!("an answer of {}, marked as cut", names[metadata["model"].as_str().unwrap()])
+                    format!("{} answers, marked as cut", names[metadata["model"].as_str().unwrap()])
                 }
-                _ => format!("an answer of {}", names[metadata["model"].as_str().unwrap()]),
+                _ => format!("{} answers", names[metadata["model"].as_str().unwrap()]),
             }
         }
         (None, Some(error), begun) => {
             let code = error["data"]["code"].as_str().unwrap();
-            let before = if begun.is_some() { "the beginning of an answer" } else { "the pages" };
-            format!("{before} and `{code}`")
+            let last = tries.last().and_then(|made| made["model"].as_str()).unwrap();
+            if begun.is_some() { format!("{} begins, then `{code}`", names[last]) } else { format!("`{code}`") }
         }
         other => panic!("{other:?} in {}", reply.body),
     };
@@ -280,7 +280,7 @@ fn cell(bot: &Bot, names: &BTreeMap<&str, &str>) -> String {
         billed.push(names[made["model"].as_str().unwrap()]);
     }
     billed.dedup();
-    let billed = if billed.is_empty() { "nothing".to_owned() } else { billed.join(", ") };
+    let billed = if billed.is_empty() { "–".to_owned() } else { billed.join(", ") };
     format!("{seen}; {}; {billed}", asked.join(", "))
 }
 
