@@ -295,7 +295,7 @@ fn the_whole_state_can_be_seen_in_a_form_to_compare() {
     let tables = state["d1"]["docent"].as_object().unwrap();
     assert_eq!(tables["lease"], json!([{ "one": 1, "owner": "o", "holder": "h", "expires_at": 2 }]));
     let names: Vec<&str> = tables.keys().map(String::as_str).collect();
-    let kept = ["chunk", "chunk_life", "document", "feedback", "generation", "lease", "live", "trace"];
+    let kept = ["answer", "chunk", "chunk_life", "document", "feedback", "generation", "lease", "live", "trace"];
     assert_eq!(names, kept, "no tables of full text");
     let shown: Value = api
         .agent
