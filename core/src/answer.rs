@@ -820,8 +820,8 @@ async fn store(
     suggestions: Option<Vec<String>>,
     error: Option<ApiError>,
 ) -> Outcome {
-    let cost = prepared.trace.tries.iter().filter_map(|made| made.cost).fold(prepared.cost, Cost::add);
-    let session_cost = prepared.spent.map(|spent| spent + cost);
+    let cost = prepared.trace.tries.iter().filter_map(|made| made.cost).fold(prepared.cost, Cost::add).rounded();
+    let session_cost = prepared.spent.map(|spent| (spent + cost).rounded());
     let turn = Turn {
         v: TURN_VERSION,
         id: prepared.message_id,

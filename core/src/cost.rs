@@ -72,6 +72,14 @@ impl Cost {
         Self { reranked_tokens, ..Self::of_neurons(reranked_tokens, RERANKER_NEURONS) }
     }
 
+    /// As it is told and kept: to a millionth of a neuron, and of a dollar to twelve digits. What is left
+    /// out was noise of the sums, and another program may not read it as it was written.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let usd = self.usd.map(|usd| (usd * 1e12).round() / 1e12);
+        Self { usd, neurons: (self.neurons * 1e6).round() / 1e6, ..self }
+    }
+
     #[allow(clippy::cast_precision_loss)] // token counts are far below 2^52
     fn of_neurons(tokens: u64, neurons_per_million: f64) -> Self {
         let neurons = tokens as f64 * neurons_per_million / 1e6;
@@ -134,6 +142,9 @@ mod tests {
         let all = chat + embedding;
         assert!((all.usd.unwrap() / DOLLARS_PER_NEURON - all.neurons).abs() < 1e-9);
         assert_eq!((all.prompt_tokens, all.completion_tokens, all.embedded_tokens), (3_000, 300, 10));
+
+        let noisy = Cost { usd: Some(0.1 + 0.2), neurons: 0.1 + 0.2, ..Cost::NONE };
+        assert_eq!(serde_json::to_string(&noisy.rounded().usd).unwrap(), "0.3");
 
         let elsewhere = Cost::chat(&ChatModel::new("llama3.1", &[]), Usage { prompt_tokens: 9, completion_tokens: 9 });
         assert_eq!(((all + elsewhere).usd, (all + elsewhere).neurons), (None, all.neurons), "unknown stays unknown");
