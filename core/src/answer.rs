@@ -115,10 +115,9 @@ pub struct Afterwards {
 impl Afterwards {
     /// Keeps it. That this fails is the operator's affair alone.
     pub async fn keep(self, ports: &(impl Traces + Answers + Host)) {
-        if let Some(row) = self.answer
-            && let Err(fault) = ports.keep_answer(&row, ports.now_ms()).await
-        {
-            log(ports, &self.trace_id, "keep answer", &fault);
+        if let Some(row) = self.answer {
+            let result = ports.keep_answer(&row, ports.now_ms()).await;
+            trace::note(ports, &self.trace_id, "keep answer", result);
         }
         trace::keep(ports, &self.trace_id, self.trace).await;
     }
@@ -140,7 +139,7 @@ pub async fn prepare<P: Ports>(
     let opened = Opened { trace_id, session, asked_at };
     let asked = handoff::asked(settings, &ask.message);
     if asked == Some(Asked::Alone) {
-        return Ok(point_to_person(ports, settings, ask, opened));
+        return Ok(point_to_person(ports, settings, &ask, opened));
     }
     // Who asks for a person is shown the way in any mood.
     let (model, text) = match &settings.mood_model {
@@ -192,41 +191,48 @@ struct Opened {
     asked_at: u64,
 }
 
+impl Opened {
+    /// What is known of every question, whatever becomes of it.
+    fn begin(self, ports: &impl Host, settings: &Settings, ask: &Ask) -> Prepared {
+        let Self { trace_id, session, asked_at } = self;
+        let message_id = ports.unique_id();
+        let expires_at_s = asked_at / 1000 + settings.session_ttl_seconds;
+        let trace = Trace {
+            v: TRACE_VERSION,
+            trace_id: trace_id.clone(),
+            message_id: message_id.clone(),
+            asked_at,
+            question: ask.message.clone(),
+            filter: ask.filter.clone(),
+            ..Trace::default()
+        };
+        Prepared {
+            trace_id,
+            message_id,
+            token: session::mint(&settings.session_secret, &session, expires_at_s),
+            session,
+            question: ask.message.clone(),
+            asked_at,
+            trace: Box::new(trace),
+            traced: ask.trace,
+            ..Prepared::default()
+        }
+    }
+}
+
 /// The answer to who asks for a person and nothing else: nothing has to be searched or written for it,
 /// so it comes also when search and models are down.
-fn point_to_person(ports: &impl Host, settings: &Settings, ask: Ask, opened: Opened) -> Prepared {
-    let Opened { trace_id, session, asked_at } = opened;
-    let message_id = ports.unique_id();
-    let trace = Trace {
-        v: TRACE_VERSION,
-        trace_id: trace_id.clone(),
-        message_id: message_id.clone(),
-        asked_at,
-        question: ask.message.clone(),
-        filter: ask.filter,
-        handoff: Some(Why::Asked),
-        ..Trace::default()
-    };
+fn point_to_person(ports: &impl Host, settings: &Settings, ask: &Ask, opened: Opened) -> Prepared {
+    let mut prepared = opened.begin(ports, settings, ask);
+    prepared.trace.handoff = Some(Why::Asked);
     Prepared {
-        trace_id,
-        message_id,
-        token: token(settings, &session, asked_at),
-        session,
-        question: ask.message,
-        asked_at,
         // Nothing was read of what the conversation has cost before.
         spent: ask.session.is_none().then_some(Cost::NONE),
         cost: Cost::NONE,
         handoff: Handoff::new(settings, Why::Asked),
         only_handoff: true,
-        trace: Box::new(trace),
-        traced: ask.trace,
-        ..Prepared::default()
+        ..prepared
     }
-}
-
-fn token(settings: &Settings, session: &str, asked_at: u64) -> String {
-    session::mint(&settings.session_secret, session, asked_at / 1000 + settings.session_ttl_seconds)
 }
 
 /// The mood of a message, as a model reads it.
@@ -256,55 +262,35 @@ fn too_late(ports: &impl Host, settings: &Settings, model: &str, trace_id: &str,
 
 /// Finds what the answer may cite.
 async fn look_up<P: Ports>(ports: &P, settings: &Settings, ask: Ask, opened: Opened) -> Result<Prepared, ApiError> {
-    let Opened { trace_id, session, asked_at } = opened;
     let asked = asked_for(settings, ask.model.as_deref())?;
+    let mut known = opened.begin(ports, settings, &ask);
+    let (trace_id, session, asked_at) = (known.trace_id.as_str(), known.session.as_str(), known.asked_at);
     let understand = async {
-        let (history, memory, spent) = recall(ports, settings, &session, ask.session.is_some(), &trace_id).await;
+        let (history, memory, spent) = recall(ports, settings, session, ask.session.is_some(), trace_id).await;
         let recalled_ms = ports.now_ms().saturating_sub(asked_at);
         let mut queries = retrieve::queries(&ask.message, &history);
-        let rewrite = rewrite(ports, settings, &history, &mut queries, &trace_id).await;
+        let rewrite = rewrite(ports, settings, &history, &mut queries, trace_id).await;
         let rewritten_ms = rewrite.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
-        let (vectors, cost) = embed(ports, settings, &queries, &trace_id).await?;
+        let (vectors, cost) = embed(ports, settings, &queries, trace_id).await?;
         let steps = Steps { recalled_ms, rewritten_ms, ..Steps::default() };
         Ok((history, memory, spent, queries, rewrite, vectors, cost, steps))
     };
     let cache_key = cache::key(settings, &ask);
-    let ready = async { try_join(pin!(generation::live(ports, &trace_id)), pin!(understand)).await };
-    let (ready, given_before) = join(pin!(ready), pin!(given_before(ports, cache_key.as_deref(), &trace_id))).await;
+    let ready = async { try_join(pin!(generation::live(ports, trace_id)), pin!(understand)).await };
+    let (ready, given_before) = join(pin!(ready), pin!(given_before(ports, cache_key.as_deref(), trace_id))).await;
     let (live, (history, memory, spent, queries, rewrite, vectors, embedding, steps)) = ready?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
-    let message_id = ports.unique_id();
     let (models, routed) = in_turn(settings, asked, models::is_simple(&ask.message, &history));
     let mut trace = Box::new(Trace {
-        v: TRACE_VERSION,
-        trace_id: trace_id.clone(),
-        message_id: message_id.clone(),
-        asked_at,
-        question: ask.message.clone(),
         queries,
-        filter: ask.filter,
         generation: live.record.generation,
         spec: live.record.spec.clone(),
         steps: Steps { embedded_ms, ..steps },
         rewrite,
-        ..Trace::default()
+        ..std::mem::take(&mut *known.trace)
     });
-    let known = Prepared {
-        trace_id,
-        message_id,
-        token: token(settings, &session, asked_at),
-        session,
-        question: ask.message,
-        asked_at,
-        models,
-        history,
-        memory,
-        spent,
-        cost: embedding + rewriting(settings, trace.rewrite.as_ref()),
-        cache_key,
-        traced: ask.trace,
-        ..Prepared::default()
-    };
+    let cost = embedding + rewriting(settings, trace.rewrite.as_ref());
+    let known = Prepared { models, history, memory, spent, cost, cache_key, ..known };
     if let Some(record) = given_before.filter(|record| record.is_good(live.record.generation, ports.now_ms())) {
         (trace.cached, trace.cached_from) = (true, Some(record.trace_id.clone()));
         return Ok(Prepared { sources: record.sources.clone(), given_before: Some(record), trace, ..known });
@@ -555,13 +541,14 @@ async fn rewrite<P: Ports>(
 
 /// The answer that lies under a key, if there is one and it comes in time.
 async fn given_before(ports: &(impl Answers + Host), key: Option<&str>, trace_id: &str) -> Option<Record> {
-    let find = pin!(ports.find_answer(key?));
-    let found = match select(find, pin!(ports.sleep(CACHE_MS))).await {
-        Either::Left((found, _)) => found,
-        Either::Right(_) => Err(Fault::TimedOut { service: "D1", ms: CACHE_MS }),
+    let key = key?;
+    let find = async |_: Call<'_>| match ports.find_answer(key).await {
+        Err(Fault::NoBinding(_)) => Ok(None),
+        found => found,
     };
+    let call = Call { route: Route::Direct, step: "find answer", trace_id };
     // Without it the question is answered as ever.
-    found.inspect_err(|fault| log(ports, trace_id, "find answer", fault)).ok().flatten()
+    bounded(ports, "D1", CACHE_MS, trace_id, pin!(persist(ports, call, find))).await.ok().flatten()
 }
 
 /// A vector for each query: those that are not remembered are made in one call, which is what it costs.

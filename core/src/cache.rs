@@ -26,7 +26,7 @@ const VERSION: u32 = 1;
 pub const FIND_SQL: &str = "SELECT record FROM answer WHERE key = ?1";
 /// Keeps a [`Row`], given as JSON; it takes the place of what was under its key.
 pub const KEEP_SQL: &str = "INSERT OR REPLACE INTO answer (key, expires_at, record) \
-    SELECT ?1 ->> 'key', ?1 ->> 'expires_at', ?1 -> 'record'";
+    SELECT ?1 ->> 'key', ?1 -> 'record' ->> 'expires_at', ?1 -> 'record'";
 /// Deletes some of what is too old at a time in milliseconds, as many as ten for each that comes.
 pub const EXPIRE_SQL: &str = "DELETE FROM answer WHERE key IN \
     (SELECT key FROM answer WHERE expires_at < CAST(?1 AS INTEGER) ORDER BY expires_at LIMIT 10)";
@@ -66,7 +66,6 @@ impl Record {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     key: String,
-    expires_at: u64,
     record: Record,
 }
 
@@ -90,7 +89,7 @@ impl Row {
             suggestions: suggestions.to_vec(),
             model,
         };
-        Some(Self { key, expires_at, record })
+        Some(Self { key, record })
     }
 }
 

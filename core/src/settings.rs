@@ -174,7 +174,7 @@ impl Settings {
         let facts = read.model_info();
         let mut ids = vec![read.text("CHAT_MODEL")];
         ids.extend(read.list("FALLBACK_MODELS", ','));
-        let small = Some(read.text("SMALL_MODEL")).filter(|id| !id.is_empty());
+        let small = read.optional("SMALL_MODEL");
         for id in ids.iter().chain(&small) {
             read.check_model(id);
         }
@@ -190,7 +190,7 @@ impl Settings {
             suggestions: read.list("SUGGESTIONS", '\n'),
             support_url: read.support_url(),
             handoff_url: read.handoff_url(),
-            handoff_key: read.handoff_key(),
+            handoff_key: read.token("HANDOFF_KEY"),
             models: ids.iter().map(chat_model).collect(),
             small_model: small.as_ref().map(chat_model),
             gateway: read.gateway(),
@@ -213,9 +213,7 @@ impl Settings {
             idle_ms: read.number("IDLE_MS", 100, 120_000),
             cache_seconds: read.cache_seconds(),
             session_secret: read.secret("SESSION_SECRET").unwrap_or_default(),
-            trace_key: Some(read.text("TRACE_KEY"))
-                .filter(|key| !key.is_empty())
-                .and_then(|_| read.secret("TRACE_KEY")),
+            trace_key: read.optional("TRACE_KEY").and_then(|_| read.secret("TRACE_KEY")),
             trace_days: read.number("TRACE_DAYS", 0, 365),
         };
         if read.problems.is_empty() { Ok(settings) } else { Err(read.problems) }
@@ -289,14 +287,26 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         known
     }
 
-    /// A secret that need not be there, and whose length is another's business.
-    fn token(&self, name: &str) -> Option<String> {
-        Some(self.text(name)).filter(|token| !token.is_empty())
+    /// What need not be set.
+    fn optional(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// A secret that need not be set and goes into a header.
+    fn token(&mut self, name: &str) -> Option<String> {
+        let token = self.optional(name)?;
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.problems.push(format!(
+                "secret {name} has characters that no header can carry: use letters, digits and signs of ASCII, \
+                 without blanks"
+            ));
+        }
+        Some(token)
     }
 
     fn gateway(&mut self) -> Option<Gateway> {
         let url = self.server("GATEWAY_URL", "https://gateway.ai.cloudflare.com/v1/<account>/<gateway>");
-        match (self.token("GATEWAY_ID"), url) {
+        match (self.optional("GATEWAY_ID"), url) {
             (id, None) => id.map(Gateway::Id),
             (id, Some(url)) => {
                 if id.is_some() {
@@ -323,7 +333,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     /// Address of a server that keys are sent to, without a slash at its end.
     fn server(&mut self, name: &str, such_as: &str) -> Option<String> {
-        let url = self.token(name)?;
+        let url = self.optional(name)?;
         let is_address = url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()) || is_loopback(&url);
         if !is_address || url.contains(['?', '#', '@', ' ']) {
             self.problems.push(format!(
@@ -335,7 +345,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     /// A model that need not be there.
     fn other_model(&mut self, name: &str, such_as: &str) -> Option<String> {
-        let model = Some(self.text(name)).filter(|model| !model.is_empty())?;
+        let model = self.optional(name)?;
         if !model.starts_with("@cf/") || REMOVED_MODELS.iter().any(|(id, _)| *id == model) {
             self.problems.push(format!(
                 "{name} is \"{model}\", which Workers AI does not offer: set the id of a model that it does, such as {such_as}, or leave it empty"
@@ -355,7 +365,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     fn support_url(&mut self) -> Option<String> {
-        let url = Some(self.text("SUPPORT_URL")).filter(|url| !url.is_empty())?;
+        let url = self.optional("SUPPORT_URL")?;
         if !["https://", "mailto:"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
             self.problems.push(format!(
                 "SUPPORT_URL is \"{url}\": set an address that begins with https:// or mailto:, such as https://www.example.com/contact"
@@ -366,7 +376,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     /// An address that can be called: with a host, and without a name and password, which a Worker refuses.
     fn handoff_url(&mut self) -> Option<String> {
-        let url = Some(self.text("HANDOFF_URL")).filter(|url| !url.is_empty())?;
+        let url = self.optional("HANDOFF_URL")?;
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let is_local = ["localhost", "127.0.0.1"].contains(&host.split(':').next().unwrap_or_default());
@@ -380,18 +390,6 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             );
         }
         Some(url)
-    }
-
-    fn handoff_key(&mut self) -> Option<String> {
-        let key = Some(self.text("HANDOFF_KEY")).filter(|key| !key.is_empty())?;
-        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.problems.push(
-                "secret HANDOFF_KEY has characters that no header can carry: use letters, digits and signs of ASCII, \
-                 without blanks"
-                    .to_owned(),
-            );
-        }
-        Some(key)
     }
 
     fn mood_model(&mut self) -> Option<String> {

@@ -459,13 +459,20 @@ impl Kept {
 /// fails is the operator's affair alone.
 pub async fn keep(ports: &(impl Traces + Host), trace_id: &str, kept: Option<Kept>) {
     let Some(kept) = kept else { return };
-    match ports.keep_trace(&kept).await {
+    let result = ports.keep_trace(&kept).await;
+    note(ports, trace_id, "keep trace", result);
+}
+
+/// Tells the operator that something could not be kept, and what helps if the database is of an older
+/// version. Where there is none, nothing was to be kept.
+pub(crate) fn note(ports: &impl Host, trace_id: &str, step: &str, result: Result<(), Fault>) {
+    match result {
         Ok(()) | Err(Fault::NoBinding(_)) => {}
         Err(Fault::D1(message)) if message.contains("no such table") => {
             let advice = "run `npx wrangler d1 migrations apply CONTENT --remote`";
-            log(ports, trace_id, "keep trace", &Fault::D1(format!("{message}; {advice}")));
+            log(ports, trace_id, step, &Fault::D1(format!("{message}; {advice}")));
         }
-        Err(fault) => log(ports, trace_id, "keep trace", &fault),
+        Err(fault) => log(ports, trace_id, step, &fault),
     }
 }
 

@@ -71,19 +71,26 @@ impl Call<'_> {
         }
     }
 
+    /// Whether a whole answer comes in the envelope of REST, as `result`.
+    pub fn is_enveloped(&self) -> bool {
+        matches!(self.route, Route::Gateway(Gateway::Address { .. }))
+    }
+
     /// The request that asks for `model`; `None` when it goes by the binding.
     pub fn request(&self, model: &str) -> Option<Request> {
         let bearer = |key: &str| format!("Bearer {key}");
-        let mut headers = vec![("content-type", "application/json".to_owned())];
+        let headers = || vec![("content-type", "application/json".to_owned())];
         match self.route {
             Route::Direct | Route::Gateway(Gateway::Id(_)) => None,
             Route::Gateway(Gateway::Address { url, token, workers_ai_token }) => {
+                let mut headers = headers();
                 headers.push(("authorization", bearer(workers_ai_token)));
                 headers.extend(token.as_deref().map(|token| ("cf-aig-authorization", bearer(token))));
                 headers.push(("cf-aig-metadata", self.metadata().to_string()));
                 Some(Request { url: format!("{url}/workers-ai/{model}"), headers })
             }
             Route::Provider(Provider { url, key, gateway_token }) => {
+                let mut headers = headers();
                 headers.extend(key.as_deref().map(|key| ("authorization", bearer(key))));
                 if let Some(token) = gateway_token {
                     headers.push(("cf-aig-authorization", bearer(token)));

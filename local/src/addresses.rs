@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::Value;
 
-use crate::ai::operation;
 use crate::journal::Call;
 use crate::refusal::Refusal;
 use crate::services::{AiWire, Services, json_response, loggable};
@@ -20,25 +19,8 @@ pub(crate) async fn run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let call = Call {
-        wire: "gateway",
-        service: "ai",
-        operation: operation(&model),
-        target: model.clone(),
-        request: loggable(&body),
-    };
-    let admitted = match services.admit(call).await {
-        Ok(admitted) => admitted,
-        Err(response) => return response,
-    };
-    let refuse = |refusal: Refusal| json_response(refusal.status, refusal.envelope());
-    if !headers.contains_key("authorization") {
-        return services.done(&admitted, refuse(Refusal::new(401, 10_000, "Authentication error")));
-    }
-    match serde_json::from_slice(&body) {
-        Ok(inputs) => services.run_model(admitted, &model, inputs, AiWire::Address(&gateway)).await,
-        Err(error) => services.done(&admitted, refuse(Refusal::new(400, 5_004, format!("Invalid data: {error}")))),
-    }
+    let is_known = headers.contains_key("authorization");
+    services.run_inputs("gateway", &model, &body, AiWire::Address(&gateway), is_known).await
 }
 
 /// `POST /v1/chat/completions`.

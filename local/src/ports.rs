@@ -150,7 +150,7 @@ impl LocalPorts {
         let response = self.run_model(model, &inputs.to_string(), call).await?;
         let body =
             to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(|error| unreadable(service, &error))?;
-        let read = if call.request(model).is_some() {
+        let read = if call.is_enveloped() {
             serde_json::from_slice::<Envelope<T>>(&body).map(|envelope| envelope.result)
         } else {
             serde_json::from_slice(&body)

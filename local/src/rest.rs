@@ -15,7 +15,6 @@ use docent_core::vectorize::{MAX_UPSERT_BYTES, MAX_UPSERT_VECTORS};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ai::operation;
 use crate::d1::Queries;
 use crate::journal::Call;
 use crate::kv::{Expiry, Listed, MAX_BULK_WRITE_PAIRS, MAX_LIST_KEYS, not_found};
@@ -78,24 +77,7 @@ async fn served(
 }
 
 async fn run(State(services): Shared, Path((_, model)): Path<(String, String)>, body: Bytes) -> Answer {
-    let call = Call {
-        wire: "rest",
-        service: "ai",
-        operation: operation(&model),
-        target: model.clone(),
-        request: loggable(&body),
-    };
-    let admitted = match services.admit(call).await {
-        Ok(admitted) => admitted,
-        Err(response) => return response,
-    };
-    match serde_json::from_slice(&body) {
-        Ok(inputs) => services.run_model(admitted, &model, inputs, AiWire::Rest).await,
-        Err(error) => {
-            let refusal = Refusal::new(400, 5_004, format!("Invalid data: {error}"));
-            services.done(&admitted, envelop(Err(refusal)))
-        }
-    }
+    services.run_inputs("rest", &model, &body, AiWire::Rest, true).await
 }
 
 async fn list_indexes(State(services): Shared) -> Answer {

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::ai::{Ai, Output, Spent};
+use crate::ai::{Ai, Output, Spent, operation};
 use crate::clock::{Clock, random_hex};
 use crate::d1::{D1, Outcome, Queries};
 use crate::events;
@@ -103,6 +103,32 @@ impl Services {
             set(&mut response, "cf-aig-log-id", &random_hex::<13>());
         }
         self.done(&admitted, response)
+    }
+
+    /// Runs a model for a call whose body is the inputs alone, as REST and a gateway's address have it.
+    pub(crate) async fn run_inputs(
+        self: &Arc<Self>,
+        wire_name: &'static str,
+        model: &str,
+        body: &[u8],
+        wire: AiWire<'_>,
+        is_known: bool,
+    ) -> Response<Body> {
+        let (operation, request) = (operation(model), loggable(body));
+        let call = Call { wire: wire_name, service: "ai", operation, target: model.to_owned(), request };
+        let admitted = match self.admit(call).await {
+            Ok(admitted) => admitted,
+            Err(response) => return response,
+        };
+        let inputs = if is_known {
+            serde_json::from_slice(body).map_err(|error| Refusal::new(400, 5_004, format!("Invalid data: {error}")))
+        } else {
+            Err(Refusal::new(401, 10_000, "Authentication error"))
+        };
+        match inputs {
+            Ok(inputs) => self.run_model(admitted, model, inputs, wire).await,
+            Err(refusal) => self.done(&admitted, json_response(refusal.status, wire.refusal(&refusal))),
+        }
     }
 
     /// Notes how an admitted call went, and passes the answer on, unless a fault has it lost.

@@ -296,8 +296,7 @@ impl Doors {
         let body = JsFuture::from(response.json().map_err(thrown)?);
         let mut answer = watch.over(body).await?.map_err(thrown)?;
         watch.complete();
-        // A gateway's address answers as REST does, with an envelope around it.
-        if call.request(model).is_some() {
+        if call.is_enveloped() {
             answer = Reflect::get(&answer, &"result".into()).unwrap_or(answer);
         }
         Ok(answer)

@@ -222,10 +222,10 @@ async fn health(
 ) -> Result<Response, ApiError> {
     let bindings = doors.present();
     let mut problems = settings.as_ref().err().cloned().unwrap_or_default();
-    let by_binding =
-        settings.as_ref().map_or(true, |settings| !matches!(settings.gateway, Some(Gateway::Address { .. })));
-    let ai = bindings.ai || !by_binding;
-    for (name, present) in [("AI", ai), ("INDEX", bindings.index), ("SESSIONS", bindings.sessions)] {
+    let by_address = settings.as_ref().is_ok_and(|settings| matches!(settings.gateway, Some(Gateway::Address { .. })));
+    for (name, present) in
+        [("AI", bindings.ai || by_address), ("INDEX", bindings.index), ("SESSIONS", bindings.sessions)]
+    {
         if !present {
             problems.push(format!("the Worker has no binding {name}: add it to wrangler.toml and deploy again"));
         }
