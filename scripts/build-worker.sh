@@ -34,6 +34,16 @@ build() {
     WASM_OPT_BIN=$root/node_modules/.bin/wasm-opt CARGO_TARGET_DIR=$root/target/worker \
     PATH=$root/node_modules/.bin:$PATH \
     "$tools/bin/worker-build" --release "$root/worker"
+  strip_names
+}
+
+# The names of functions are a tenth of what goes to Cloudflare, and serve only the stack of a panic, whose message
+# has file and line anyway. The features are those that worker-build itself allows.
+strip_names() {
+  local wasm=$root/worker/build/index_bg.wasm
+  "$root/node_modules/.bin/wasm-opt" --strip-debug --enable-mutable-globals --enable-sign-ext \
+    --enable-nontrapping-float-to-int --enable-bulk-memory --enable-multivalue --enable-reference-types \
+    --enable-exception-handling "$wasm" -o "$wasm"
 }
 
 main "$@"

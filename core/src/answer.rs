@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use futures_util::future::{Either, join, join3, select, try_join};
 
-use crate::api::{Answer, AnswerMetadata, Ask, Memory, Refusal, Source, StartMetadata, Unanswered};
+use crate::api::{Answer, AnswerMetadata, Ask, Memory, Refusal, Source, StartMetadata, ToolUse, Unanswered};
 use crate::cache::{self, Origin, Record, Row};
 use crate::cost::Cost;
 use crate::draft::{self, Draft, Reader, TEXT_ID};
@@ -28,7 +28,8 @@ use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
-use crate::sse::{CitedSource, Part};
+use crate::sse::{CitedSource, Part, ToolStarted};
+use crate::tools::{self, Asker, Calls, Tool};
 use crate::trace::{
     self, Candidate, Kept, Mood, RefusedBy, Rewrite, RoutedBy, Rules, Steps, TRACE_VERSION, Trace, Try, Unknown,
 };
@@ -340,7 +341,7 @@ pub async fn respond<P: Ports>(
     ports: &P,
     settings: &Settings,
     mut prepared: Prepared,
-    reader: &mut impl Reader,
+    reader: &mut dyn Reader,
 ) -> Outcome {
     send_opening(&prepared, reader);
     let mut draft = Draft::new(settings.max_tokens, Rc::clone(&prepared.passages));
@@ -348,26 +349,26 @@ pub async fn respond<P: Ports>(
     let suggestions = given_before.as_ref().map(|record| record.suggestions.clone());
     let unasked = if given_before.is_some() { None } else { prepared.refused_by(settings.refuse_below) };
     let mut first_word_at = None;
-    let mut tries = Vec::new();
+    let mut way = Way::default();
     let result = if let Some(handoff) = prepared.handoff.as_ref().filter(|_| prepared.only_handoff) {
         draft.say(&handoff.sentence(), reader);
         Ok(())
     } else if let Some(record) = given_before {
         draft.repeat(record, reader);
         Ok(())
-    } else if unasked.is_some() {
+    } else if unasked.is_some() && settings.tools.is_empty() {
         draft.refuse(reader);
         Ok(())
     } else {
-        let mut reader = Timed { reader, host: ports, first_word_at: &mut first_word_at };
-        write(ports, settings, &prepared, &mut draft, &mut tries, &mut reader).await
+        let mut reader = Timed { reader, host: ports, first_word_at: &mut first_word_at, is_held: false };
+        write(ports, settings, &prepared, unasked.is_none(), &mut draft, &mut way, &mut reader).await
     };
     draft.end(reader);
     let since = |time: u64| time.saturating_sub(prepared.asked_at);
     prepared.trace.steps.first_word_ms = first_word_at.map_or(0, since);
     prepared.trace.steps.answered_ms = since(ports.now_ms());
-    prepared.trace.refused_by = unasked.or(draft.refused.then_some(RefusedBy::Model));
-    prepared.trace.tries = tries;
+    prepared.trace.refused_by = if draft.refused { unasked.or(Some(RefusedBy::Model)) } else { None };
+    (prepared.trace.tries, prepared.trace.calls) = (way.tries, way.calls.made);
     prepared.trace.offer(draft.offered);
     let started = draft.started;
     let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
@@ -380,8 +381,9 @@ pub async fn respond<P: Ports>(
 /// What is kept once the reader has the answer.
 fn afterwards(settings: &Settings, outcome: &Outcome, now_ms: u64) -> Afterwards {
     let Outcome { turn, metadata, trace, .. } = outcome;
-    // One that was given again stays as it is, and goes when it is too old.
-    let key = turn.cache_key.clone().filter(|_| !metadata.cached);
+    // One that was given again stays as it is, and goes when it is too old; one that a tool took part in
+    // is about one visitor, or about now.
+    let key = turn.cache_key.clone().filter(|_| !metadata.cached && trace.calls.is_empty());
     let origin = Origin {
         generation: trace.generation,
         trace_id: &trace.trace_id,
@@ -527,7 +529,8 @@ async fn rewrite<P: Ports>(
     let model = settings.rewrite_model.as_ref()?;
     let [question, in_context] = queries else { return None };
     let messages = prompt::compose_rewriting(history, question);
-    let request = ChatRequest { messages, stream: true, max_tokens: REWRITE_TOKENS, temperature: 0.0 };
+    let request =
+        ChatRequest { messages, stream: true, max_tokens: REWRITE_TOKENS, temperature: 0.0, tools: Vec::new() };
     let ask = async |call: Call<'_>| draft::read_whole(ports.generate(model, &request, call).await?).await;
     let call = pin!(persist(ports, call(settings, trace_id, "rewrite"), ask));
     let (text, usage) = bounded(ports, "the rewriting model", REWRITE_MS, trace_id, call).await.unwrap_or_default();
@@ -713,7 +716,7 @@ async fn pause(ports: &impl Host, retries: &mut u32) {
     *retries += 1;
 }
 
-fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {
+fn send_opening(prepared: &Prepared, reader: &mut dyn Reader) {
     let model = prepared.models.first().map_or("", |model| &model.id);
     let mut parts = vec![Part::Start {
         message_id: &prepared.message_id,
@@ -723,23 +726,34 @@ fn send_opening(prepared: &Prepared, reader: &mut impl Reader) {
     reader.send(&parts);
 }
 
-/// Asks model after model until one has answered, or has begun to and broke off.
+/// Asks model after model until one has answered, or has begun to and broke off. What a model wants to have
+/// looked up is looked up, and it is asked again. Without pages, only that may lead to an answer.
 async fn write<P: Ports>(
     ports: &P,
     settings: &Settings,
     prepared: &Prepared,
+    has_pages: bool,
     draft: &mut Draft,
-    tries: &mut Vec<Try>,
-    reader: &mut impl Reader,
+    way: &mut Way,
+    reader: &mut Timed<'_, P>,
 ) -> Result<(), Fault> {
     let mut models = prepared.models.iter();
     let Some(mut model) = models.next() else { return Ok(()) };
     let mut call = call_of(settings, &prepared.trace_id, model);
     let mut retries = 0;
     let mut shrunk = false;
+    let mut shown = false;
     loop {
-        let (request, used) = request(settings, prepared, model, shrunk);
-        draft.begin(&model.id, prepared.sources.get(..used).unwrap_or_default());
+        let (request, used) = request(settings, prepared, model, has_pages, shrunk, &way.calls);
+        let offered = prepared.sources.get(..used).unwrap_or_default();
+        if shown {
+            draft.go_on(&model.id, offered);
+        } else {
+            draft.begin(&model.id, offered);
+        }
+        draft.takes_calls = !request.tools.is_empty();
+        // Words that come from no page and no tool are read before anybody else reads them.
+        reader.is_held = !has_pages && way.calls.made.is_empty();
         let mut log_id = None;
         let result = match ports.generate(model, &request, call).await {
             Ok(answer) => {
@@ -748,14 +762,34 @@ async fn write<P: Ports>(
             }
             Err(fault) => Err(fault),
         };
+        shown = draft.started && !reader.is_held;
         let ended_ms = ports.now_ms().saturating_sub(prepared.asked_at);
         let made = Try::new(&request, &model.id, used, result.as_ref().err(), ended_ms);
         let cost = (draft.usage != Usage::default()).then(|| Cost::chat(model, draft.usage));
-        tries.push(Try { log_id, cost, ..made });
-        let Err(fault) = result else { return Ok(()) };
+        way.tries.push(Try { log_id, cost, ..made });
+        let Err(fault) = result else {
+            let wanted = draft.wanted.take();
+            if wanted.is_empty() {
+                settle(draft, reader);
+                return Ok(());
+            }
+            for tool in settings.tools.iter().filter(|tool| wanted.iter().any(|call| call.function.name == tool.name)) {
+                reader.reader.send(&[Part::DataDocentTool { data: ToolStarted { name: &tool.name } }]);
+            }
+            let asker = Asker { session: &prepared.session, trace_id: &prepared.trace_id };
+            way.calls.make(ports, settings, asker, draft.text.clone(), wanted).await;
+            if !has_pages && !shown && way.calls.all_failed() {
+                reader.is_held = false;
+                draft.begin("", &[]);
+                draft.say(tools::FAILURE, reader);
+                return Ok(());
+            }
+            (retries, shrunk) = (0, false);
+            continue;
+        };
         log(ports, &prepared.trace_id, &model.id, &fault);
-        if draft.started {
-            // Words were shown: another answer cannot be put behind them.
+        if shown {
+            // Another answer cannot be put behind words that were shown.
             return Err(fault);
         }
         match policy::remedy(&fault) {
@@ -763,6 +797,7 @@ async fn write<P: Ports>(
             Remedy::WithoutGateway if matches!(call.route, Route::Gateway(_)) => call.route = Route::Direct,
             Remedy::Shrink if !shrunk => shrunk = true,
             Remedy::Refuse => {
+                reader.is_held = false;
                 draft.refuse(reader);
                 return Ok(());
             }
@@ -781,20 +816,47 @@ async fn write<P: Ports>(
     }
 }
 
+/// Shows an answer that was held back if all it does is ask for what is missing; any other is of the model's
+/// own knowledge, and refused.
+fn settle<H: Host>(draft: &mut Draft, reader: &mut Timed<'_, H>) {
+    if !std::mem::take(&mut reader.is_held) {
+        return;
+    }
+    if tools::asks_back(&draft.text) {
+        draft.release(reader);
+    } else {
+        draft.begin("", &[]);
+        draft.refuse(reader);
+    }
+}
+
 /// The chat call for a model, and how many passages fit it. Shrunk: without history, and with half
 /// of the passages.
-fn request(settings: &Settings, prepared: &Prepared, model: &ChatModel, shrunk: bool) -> (ChatRequest, usize) {
-    let room = prompt::room(model.context, settings.max_tokens);
+fn request(
+    settings: &Settings,
+    prepared: &Prepared,
+    model: &ChatModel,
+    has_pages: bool,
+    shrunk: bool,
+    calls: &Calls,
+) -> (ChatRequest, usize) {
+    let tools: Vec<_> =
+        if calls.are_offered(settings) { settings.tools.iter().map(Tool::declaration).collect() } else { Vec::new() };
+    let declared = tools.iter().map(|tool| prompt::estimate_tokens(&tool.to_string()));
+    let said = calls.said.iter().map(|message| prompt::estimate_tokens(&message.content));
+    let room = prompt::room(model.context, settings.max_tokens).saturating_sub(declared.chain(said).sum());
+    let passages = if has_pages { &*prepared.passages } else { &[] };
     let (passages, history) = if shrunk {
-        let half = prepared.passages.len().div_ceil(2);
-        (prepared.passages.get(..half).unwrap_or_default(), &[][..])
+        (passages.get(..passages.len().div_ceil(2)).unwrap_or_default(), &[][..])
     } else {
-        (&*prepared.passages, prepared.history.as_slice())
+        (passages, prepared.history.as_slice())
     };
-    let (messages, used) = prompt::compose(&settings.product, passages, history, &prepared.question, room);
-    let request =
-        ChatRequest { messages, stream: true, max_tokens: settings.max_tokens, temperature: settings.temperature };
-    (request, used)
+    let with_tools = !settings.tools.is_empty();
+    let (mut messages, used) =
+        prompt::compose(&settings.product, passages, history, &prepared.question, room, with_tools);
+    messages.extend(calls.said.iter().cloned());
+    let Settings { max_tokens, temperature, .. } = *settings;
+    (ChatRequest { messages, stream: true, max_tokens, temperature, tools }, used)
 }
 
 /// Stores what was written, if anything was, and says how it ended. An answer of before comes with its
@@ -841,6 +903,7 @@ async fn store(
         session_cost,
         model: turn.model.clone(),
         usage: draft.usage,
+        tools: trace.calls.iter().map(ToolUse::from).collect(),
         cached: trace.cached,
         suggestions: suggestions.unwrap_or_else(|| retrieve::suggestions(&trace.candidates, &trace.cited)),
         refusal: trace.refused_by.map(|by| Refusal {
@@ -856,7 +919,7 @@ async fn store(
     Outcome { turn, metadata, error, trace, traced: prepared.traced, afterwards: Afterwards::default() }
 }
 
-fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
+fn send_closing(outcome: &Outcome, started: bool, reader: &mut dyn Reader) {
     let mut parts = Vec::with_capacity(4);
     if started {
         let Turn { citations, sources, .. } = &outcome.turn;
@@ -873,15 +936,26 @@ fn send_closing(outcome: &Outcome, started: bool, reader: &mut impl Reader) {
     reader.close(&parts);
 }
 
-/// Notes when the first word went out.
-struct Timed<'r, R, H> {
-    reader: &'r mut R,
-    host: &'r H,
-    first_word_at: &'r mut Option<u64>,
+/// What was called on the way to an answer.
+#[derive(Default)]
+struct Way {
+    tries: Vec<Try>,
+    calls: Calls,
 }
 
-impl<R: Reader, H: Host> Reader for Timed<'_, R, H> {
+/// Notes when the first word went out, and lets none out while they are held back.
+struct Timed<'r, H> {
+    reader: &'r mut dyn Reader,
+    host: &'r H,
+    first_word_at: &'r mut Option<u64>,
+    is_held: bool,
+}
+
+impl<H: Host> Reader for Timed<'_, H> {
     fn send(&mut self, parts: &[Part<'_>]) {
+        if self.is_held {
+            return;
+        }
         self.first_word_at.get_or_insert_with(|| self.host.now_ms());
         self.reader.send(parts);
     }

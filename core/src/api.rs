@@ -12,6 +12,7 @@ use crate::handoff::Handoff;
 use crate::models::{ChatModel, Runner};
 use crate::settings::Settings;
 use crate::support::Support;
+use crate::tools::{Called, Outcome};
 use crate::trace::{RefusedBy, Trace};
 use crate::upstream::Gateway;
 use crate::vectorize::Filter;
@@ -230,8 +231,11 @@ pub struct AnswerMetadata {
     pub refused: bool,
     /// Model that answered; empty when none was asked.
     pub model: String,
-    /// Tokens of the chat call.
+    /// Tokens of the chat call that answered.
     pub usage: Usage,
+    /// Calls of tools that the model asked for, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolUse>,
     /// US dollars of all calls; null where a model of unknown price took part.
     pub cost_usd: Option<f64>,
     /// What that is made of.
@@ -252,6 +256,21 @@ pub struct AnswerMetadata {
     pub handoff: Option<Handoff>,
     /// What became of the conversation's memory.
     pub memory: Memory,
+}
+
+/// That a model asked for a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ToolUse {
+    /// Of the tool.
+    pub name: String,
+    /// Whether it was answered.
+    pub ok: bool,
+}
+
+impl From<&Called> for ToolUse {
+    fn from(call: &Called) -> Self {
+        Self { name: call.name.clone(), ok: call.outcome == Outcome::Answered }
+    }
 }
 
 /// What comes with the sentence that the documentation does not answer; the nearest pages are the sources.

@@ -18,6 +18,7 @@ use crate::prompt;
 use crate::session::{Finish, Turn};
 use crate::settings::Settings;
 use crate::support::Support;
+use crate::tools::Tool;
 
 /// Raised whenever a [`Record`] of before must not be used any more.
 const VERSION: u32 = 1;
@@ -126,6 +127,7 @@ pub fn key(settings: &Settings, ask: &Ask) -> Option<String> {
         ids(&settings.models),
         settings.small_model.as_ref().map(|model| &model.id),
         settings.rerank_model,
+        settings.tools.iter().map(Tool::declaration).collect::<Vec<_>>(),
         settings.top_k,
         settings.words_weight,
         settings.refuse_below,

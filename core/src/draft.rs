@@ -12,7 +12,8 @@ use crate::ports::{ByteStream, Fault};
 use crate::prompt::{self, Passage, REFUSAL};
 use crate::session::Finish;
 use crate::sse::{Decoder, Part};
-use crate::workers_ai::{self, Usage};
+use crate::tools::Wanted;
+use crate::workers_ai::{self, ToolCallPart, Usage};
 
 /// The answer's only text part.
 pub(crate) const TEXT_ID: &str = "0";
@@ -38,6 +39,7 @@ impl Reader for Unstreamed {
 }
 
 /// The answer as far as it has been written.
+#[allow(clippy::struct_excessive_bools)] // they are no state machine: each may be so or not
 pub(crate) struct Draft {
     filters: Filters,
     passages: Rc<[Passage]>,
@@ -51,10 +53,16 @@ pub(crate) struct Draft {
     pub(crate) text: String,
     /// The citations of its complete sentences.
     pub(crate) citations: Vec<Citation>,
-    /// Tokens so far.
+    /// Tokens of the call so far.
     pub(crate) usage: Usage,
+    /// Whether a tool may be called.
+    pub(crate) takes_calls: bool,
+    /// Calls of tools that the model asks for.
+    pub(crate) wanted: Wanted,
     finish_reason: Option<String>,
     done: bool,
+    /// Whether what comes next begins a paragraph.
+    paragraph: bool,
     /// Whether the reader has seen a word.
     pub(crate) started: bool,
     /// Whether it says that the documentation does not answer.
@@ -74,8 +82,11 @@ impl Draft {
             offered: 0,
             text: String::new(),
             usage: Usage::default(),
+            takes_calls: false,
+            wanted: Wanted::default(),
             finish_reason: None,
             done: false,
+            paragraph: false,
             started: false,
             refused: false,
         }
@@ -89,11 +100,25 @@ impl Draft {
             Self { filters, model, offered: offered.len(), ..Self::new(self.max_tokens, Rc::clone(&self.passages)) };
     }
 
-    /// Passes an answer on as it comes, to its end.
+    /// Before a model goes on that had something looked up: what it said before stays, for it was shown.
+    pub(crate) fn go_on(&mut self, model: &str, offered: &[Source]) {
+        self.filters = Filters::new(offered);
+        model.clone_into(&mut self.model);
+        (self.usage, self.finish_reason, self.done) = (Usage::default(), None, false);
+        self.wanted = Wanted::default();
+        self.paragraph = self.started;
+    }
+
+    /// Shows a reader all of an answer that was held back.
+    pub(crate) fn release(&self, reader: &mut dyn Reader) {
+        reader.send(&[Part::TextStart { id: TEXT_ID }, Part::TextDelta { id: TEXT_ID, delta: &self.text }]);
+    }
+
+    /// Passes an answer on as it comes, to its end: text, or calls of tools, or both.
     ///
     /// # Errors
-    /// It broke off, or it holds no text.
-    pub(crate) async fn relay(&mut self, mut answer: impl ByteStream, reader: &mut impl Reader) -> Result<(), Fault> {
+    /// It broke off, or it holds nothing.
+    pub(crate) async fn relay(&mut self, mut answer: impl ByteStream, reader: &mut dyn Reader) -> Result<(), Fault> {
         if !answer.is_event_stream() {
             let mut body = Vec::new();
             while let Some(bytes) = answer.next().await? {
@@ -121,7 +146,10 @@ impl Draft {
         self.complete(reader)
     }
 
-    fn take(&mut self, piece: Piece, reader: &mut impl Reader) -> Result<(), Fault> {
+    fn take(&mut self, piece: Piece, reader: &mut dyn Reader) -> Result<(), Fault> {
+        if self.takes_calls {
+            piece.tool_calls.into_iter().for_each(|part| self.wanted.push(part));
+        }
         self.usage = piece.usage.unwrap_or(self.usage);
         self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
         self.done |= piece.done;
@@ -135,12 +163,19 @@ impl Draft {
         piece.fault.map_or(Ok(()), Err)
     }
 
-    fn show(&mut self, text: &str, reader: &mut impl Reader) {
+    fn show(&mut self, text: &str, reader: &mut dyn Reader) {
         // A model may begin with blank lines; the text begins with its first word.
         let text = if self.started { text } else { text.trim_start() };
         if text.is_empty() {
             return;
         }
+        let broken;
+        let text = if std::mem::take(&mut self.paragraph) {
+            broken = format!("\n\n{}", text.trim_start());
+            &broken
+        } else {
+            text
+        };
         self.text.push_str(text);
         let cited = self.checked.push(text);
         let mut parts = Vec::with_capacity(2 + cited.len());
@@ -154,7 +189,7 @@ impl Draft {
     }
 
     /// Says again what was said before.
-    pub(crate) fn repeat(&mut self, record: Record, reader: &mut impl Reader) {
+    pub(crate) fn repeat(&mut self, record: Record, reader: &mut dyn Reader) {
         let Record { answer, citations, model, .. } = record;
         let mut parts = vec![Part::TextStart { id: TEXT_ID }, Part::TextDelta { id: TEXT_ID, delta: &answer }];
         parts.extend(citations.iter().map(|data| Part::DataDocentCite { data }));
@@ -164,28 +199,29 @@ impl Draft {
     }
 
     /// Says that the documentation does not answer, without a model.
-    pub(crate) fn refuse(&mut self, reader: &mut impl Reader) {
+    pub(crate) fn refuse(&mut self, reader: &mut dyn Reader) {
         self.say(REFUSAL, reader);
     }
 
     /// Says a sentence of our own, without a model.
-    pub(crate) fn say(&mut self, sentence: &str, reader: &mut impl Reader) {
+    pub(crate) fn say(&mut self, sentence: &str, reader: &mut dyn Reader) {
         self.model.clear();
         self.done = true;
         self.show(sentence, reader);
     }
 
-    fn complete(&mut self, reader: &mut impl Reader) -> Result<(), Fault> {
+    fn complete(&mut self, reader: &mut dyn Reader) -> Result<(), Fault> {
         if !self.done {
             return Err(unreadable("the stream ended without [DONE]"));
         }
         // Of a short answer the filters may still hold every word.
         self.end(reader);
-        if self.started { Ok(()) } else { Err(Fault::Empty(self.finish_reason.clone())) }
+        let is_something = (self.started && !self.paragraph) || !self.wanted.is_empty();
+        if is_something { Ok(()) } else { Err(Fault::Empty(self.finish_reason.clone())) }
     }
 
     /// No more text comes; twice is once.
-    pub(crate) fn end(&mut self, reader: &mut impl Reader) {
+    pub(crate) fn end(&mut self, reader: &mut dyn Reader) {
         let held = std::mem::replace(&mut self.filters, Filters::new(&[])).finish();
         self.show(held.trim_end(), reader);
         let cited = self.checked.finish();
@@ -271,6 +307,7 @@ pub(crate) async fn read_whole(mut answer: impl ByteStream) -> Result<(String, U
 #[derive(Default)]
 struct Piece {
     text: String,
+    tool_calls: Vec<ToolCallPart>,
     usage: Option<Usage>,
     finish_reason: Option<String>,
     done: bool,
@@ -286,6 +323,7 @@ impl Piece {
         match workers_ai::read_answer(data) {
             Ok(part) => {
                 self.text.push_str(&part.text);
+                self.tool_calls.extend(part.tool_calls);
                 self.usage = part.usage.or(self.usage);
                 self.finish_reason = part.finish_reason.or(self.finish_reason.take());
                 self.fault = self.fault.take().or(part.error.map(Fault::Ai));

@@ -13,7 +13,7 @@ use crate::error::{ApiError, Code};
 use crate::escalation::{self, Asked};
 use crate::feedback::Cited;
 use crate::policy;
-use crate::ports::{Fault, Handoffs, Host, Sessions, log};
+use crate::ports::{Fault, Handoffs, Host, Limit, Post, Posted, Sessions, log};
 use crate::session::{self, MAX_TURNS, Turn};
 use crate::settings::Settings;
 use crate::upstream::{Call, Request, Route};
@@ -158,38 +158,13 @@ struct Said {
     refused: bool,
 }
 
-/// What goes to the webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery<'d> {
-    /// `HANDOFF_URL`.
-    pub url: &'d str,
-    /// `HANDOFF_KEY`, for `Authorization: Bearer`.
-    pub key: Option<&'d str>,
-    /// For `Idempotency-Key`.
-    pub id: &'d str,
-    /// JSON.
-    pub body: &'d str,
-    /// Longest wait for a status, milliseconds.
-    pub ms: u64,
-}
-
-impl Delivery<'_> {
-    /// The request that carries it, its body left out.
-    pub fn request(&self) -> Request {
-        let mut headers =
-            vec![("content-type", "application/json".to_owned()), ("idempotency-key", self.id.to_owned())];
-        headers.extend(self.key.map(|key| ("authorization", format!("Bearer {key}"))));
-        Request { url: self.url.to_owned(), headers }
-    }
-}
-
 /// Sends a conversation to a person, as its visitor wishes.
 ///
 /// # Errors
 /// What the client is told: the body makes no sense, the operator has set no address, the session is
 /// not ours or has no such answer, or the address does not take it.
 pub async fn send(
-    ports: &(impl Sessions + Handoffs + Host),
+    ports: &(impl Sessions + Post + Handoffs + Host),
     settings: &Settings,
     body: &[u8],
     trace_id: &str,
@@ -233,21 +208,22 @@ pub async fn send(
     };
     let body = serde_json::to_string(&transcript)
         .map_err(|_| ApiError::new(Code::Internal, "the conversation could not be written down"))?;
-    let delivery = Delivery { url, key: settings.handoff_key.as_deref(), id: &id, body: &body, ms: DELIVERY_MS };
-    let deliver = async |_: Call<'_>| ports.deliver(&delivery).await;
+    let mut headers = vec![("content-type", "application/json".to_owned()), ("idempotency-key", id.clone())];
+    headers.extend(settings.handoff_key.as_deref().map(|key| ("authorization", format!("Bearer {key}"))));
+    let request = Request { url: url.to_owned(), headers };
+    // What it says beside its status means nothing.
+    let limit = Limit { ms: DELIVERY_MS, bytes: 0 };
+    let deliver = async |_: Call<'_>| match ports.post(&request, &body, limit).await {
+        Ok(Posted { status: 200..300, .. }) => Ok(()),
+        // Redirects included.
+        Ok(Posted { status, .. }) => Err(Fault::Webhook { status, message: String::new() }),
+        Err(message) => Err(Fault::Webhook { status: 0, message }),
+    };
     persist(ports, Call { route: Route::Direct, step: "hand over", trace_id }, deliver).await?;
     if let Err(fault) = ports.note_handed_over(&id, settings.session_ttl_seconds).await {
         log(ports, trace_id, "note handoff", &fault);
     }
     Ok(())
-}
-
-/// What a status of the webhook means; its body means nothing.
-///
-/// # Errors
-/// Everything but 2xx, redirects included: they would lead to an address that the operator has not set.
-pub fn accept(status: u16) -> Result<(), Fault> {
-    if (200..300).contains(&status) { Ok(()) } else { Err(Fault::Webhook { status, message: String::new() }) }
 }
 
 /// KV key that says that a handoff went out.
@@ -284,7 +260,7 @@ impl Wish {
 }
 
 /// 32 hexadecimal characters that stand for these parts and do not tell them.
-fn pseudonym(secret: &str, parts: &[&str]) -> String {
+pub(crate) fn pseudonym(secret: &str, parts: &[&str]) -> String {
     let mut mac = session::mac(secret, "");
     for part in parts {
         mac.update(&(part.len() as u64).to_le_bytes());

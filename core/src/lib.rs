@@ -14,7 +14,8 @@
 //! ([`generation`]), composes the prompt ([`prompt`]) of texts that cannot break out of it ([`injection`]), and passes on what the
 //! model streams ([`draft`], [`sse`]) without links that lead elsewhere (`links`), the prompt itself (`leak`) and citations that lead
 //! nowhere, each sentence ([`sentences`]) checked against what it cites ([`citations`], [`support`]) and linked to its words
-//! ([`text_fragment`]). Which models there are stands in [`models`], which way calls to them go in [`upstream`], and what they cost in [`cost`]. What the flow
+//! ([`text_fragment`]). Which models there are stands in [`models`], which way calls to them go in [`upstream`], and what they cost in [`cost`]. What else than the documentation
+//! a model may look up is in [`tools`]. What the flow
 //! needs of the world stands in [`ports`], what to do when that fails in [`policy`].
 //!
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
@@ -73,6 +74,7 @@ pub mod session;
 pub mod sse;
 pub mod support;
 pub mod text_fragment;
+pub mod tools;
 pub mod trace;
 pub mod upstream;
 

@@ -141,6 +141,8 @@ impl ChatModel {
             temperature: Option<f64>,
             #[serde(skip_serializing_if = "Option::is_none")]
             chat_template_kwargs: Option<Template>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            tools: &'r [serde_json::Value],
         }
         #[derive(Serialize)]
         struct StreamOptions {
@@ -150,7 +152,7 @@ impl ChatModel {
         struct Template {
             enable_thinking: bool,
         }
-        let ChatRequest { messages, stream, max_tokens, temperature } = request;
+        let ChatRequest { messages, stream, max_tokens, temperature, tools } = request;
         let at_server = matches!(self.family, Family::Server | Family::Reasoning);
         let by_old_name = matches!(self.family, Family::Native | Family::Server);
         let body = Body {
@@ -162,6 +164,7 @@ impl ChatModel {
             max_completion_tokens: (!by_old_name).then_some(*max_tokens),
             temperature: (self.family != Family::Reasoning).then_some(*temperature),
             chat_template_kwargs: (self.family == Family::Thinking).then_some(Template { enable_thinking: false }),
+            tools,
         };
         serde_json::to_string(&body).unwrap_or_default()
     }
@@ -209,8 +212,8 @@ mod tests {
 
     #[test]
     fn each_family_is_asked_in_its_own_form() {
-        let messages = vec![Message { role: Role::User, content: "q".to_owned() }];
-        let request = ChatRequest { messages, stream: true, max_tokens: 7, temperature: 0.5 };
+        let messages = vec![Message::new(Role::User, "q")];
+        let request = ChatRequest { messages, stream: true, max_tokens: 7, temperature: 0.5, tools: Vec::new() };
         let said = json!([{ "role": "user", "content": "q" }]);
         let cases = [
             ("@cf/meta/llama-3.1-8b-instruct-fast", json!({ "max_tokens": 7, "temperature": 0.5 })),

@@ -9,11 +9,10 @@ use crate::embedding::IndexRecord;
 use crate::feedback::Opinion;
 use crate::full_text::{Hit, Lookup, Queries, Search as TextSearch};
 use crate::generation::{Known, Retired, Store};
-use crate::handoff::Delivery;
 use crate::models::ChatModel;
 use crate::session::Turn;
 use crate::trace::Kept;
-use crate::upstream::{Call, ProviderError};
+use crate::upstream::{Call, ProviderError, Request};
 use crate::vectorize::{Match, QueryOptions};
 use crate::workers_ai::{AiError, ChatRequest, Labelled, Ranked, RerankRequest};
 
@@ -139,11 +138,37 @@ pub trait Traces {
     async fn keep_trace(&self, kept: &Kept) -> Result<(), Fault>;
 }
 
-/// Sends conversations to people.
-pub trait Handoffs {
-    /// Sends one, once. Redirects are not followed.
-    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault>;
+/// Calls addresses that the operator has set: webhooks and tools.
+pub trait Post {
+    /// Sends a body, once. Redirects are not followed: they would lead to an address that nobody has set.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    async fn post(&self, request: &Request, body: &str, limit: Limit) -> Result<Posted, String>;
+}
 
+/// How much of an answer is waited for and read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Longest wait for all of it, milliseconds.
+    pub ms: u64,
+    /// Longest body; at 0 it is not read.
+    pub bytes: usize,
+}
+
+/// What an address answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Posted {
+    /// HTTP status.
+    pub status: u16,
+    /// Empty when it is not said.
+    pub content_type: String,
+    /// `None` when it is longer than allowed.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Knows which conversations went to a person.
+pub trait Handoffs {
     /// Whether [`Handoffs::note_handed_over`] has noted this id.
     async fn is_handed_over(&self, id: &str) -> Result<bool, Fault>;
 
@@ -183,6 +208,7 @@ pub trait Ports:
     + Content
     + Answers
     + Sessions
+    + Post
     + Host
 {
 }
@@ -197,6 +223,7 @@ impl<P> Ports for P where
         + Content
         + Answers
         + Sessions
+        + Post
         + Host
 {
 }

@@ -4,6 +4,7 @@
 //! against it. All mistakes are reported together, so that a deployment is mended in one go.
 
 use crate::models::{ChatModel, Facts, is_of_workers_ai};
+use crate::tools::Tool;
 use crate::upstream::{Gateway, Provider};
 use crate::vectorize::MAX_TOP_K_WITH_METADATA;
 use crate::workers_ai::{CLASSIFIER, REMOVED_MODELS, RERANKER};
@@ -44,6 +45,8 @@ settings! {
     WORKERS_AI_TOKEN = "", "Secret: API token with the right Workers AI Read, which GATEWAY_URL wants.";
     PROVIDER_URL = "", "Server with OpenAI's chat API that runs the other models, up to what /chat/completions is below, such as https://api.openai.com/v1 or a gateway's address with /compat; none when empty.";
     PROVIDER_KEY = "", "Secret: key of that server, if it wants one.";
+    TOOLS = "", "What else may be looked up to answer, such as the state of an order: a JSON list of tools, each with name, description, parameters as a JSON Schema, and the url, https:, that is called; none when empty.";
+    TOOL_KEY = "", "Secret that these addresses get as Authorization: Bearer; none when empty.";
     TOP_K = "8", "Passages that are searched for and put into the prompt, 1 to 20.";
     WORDS_WEIGHT = "0.33", "How much a search by words counts against one by meaning, which gets the rest, 0 to 1; at 0, and without D1, words are not looked up.";
     CONTEXT_WEIGHT = "1", "In a conversation: how much the search with the question before it counts, when that with the question alone counts 1; 0 to 10.";
@@ -115,6 +118,10 @@ pub struct Settings {
     pub gateway: Option<Gateway>,
     /// Server that runs the models that are not Workers AI's.
     pub provider: Option<Provider>,
+    /// What else may be looked up.
+    pub tools: Vec<Tool>,
+    /// What its addresses know the bot by.
+    pub tool_key: Option<String>,
     /// Passages per answer.
     pub top_k: usize,
     /// Weight of words in fusing; vectors have the rest to 1.
@@ -195,6 +202,8 @@ impl Settings {
             small_model: small.as_ref().map(chat_model),
             gateway: read.gateway(),
             provider: read.provider(),
+            tools: read.tools(),
+            tool_key: read.token("TOOL_KEY"),
             top_k: read.number("TOP_K", 1, MAX_TOP_K_WITH_METADATA),
             words_weight: read.number("WORDS_WEIGHT", 0.0, 1.0),
             context_weight: read.number("CONTEXT_WEIGHT", 0.0, 10.0),
@@ -228,6 +237,19 @@ fn is_loopback(url: &str) -> bool {
     let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let host = host.strip_prefix("[::1]").map_or_else(|| host.split(':').next().unwrap_or_default(), |_| "[::1]");
     ["127.0.0.1", "localhost", "[::1]"].contains(&host)
+}
+
+/// What an address has to be.
+const CALLABLE: &str =
+    "set one that begins with https://, such as https://www.example.com/hooks/docent; http:// is for localhost only";
+
+/// Whether an address can be called: it has a host, and no name and password, which a Worker refuses.
+fn can_be_called(url: &str) -> bool {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_local = ["localhost", "127.0.0.1"].contains(&host.split(':').next().unwrap_or_default());
+    let is_callable = !host.is_empty() && !url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\');
+    is_callable && !host.contains('@') && (scheme == "https" || (scheme == "http" && is_local))
 }
 
 struct Reader<L> {
@@ -374,22 +396,26 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         Some(url)
     }
 
-    /// An address that can be called: with a host, and without a name and password, which a Worker refuses.
     fn handoff_url(&mut self) -> Option<String> {
         let url = self.optional("HANDOFF_URL")?;
-        let (scheme, rest) = url.split_once("://").unwrap_or_default();
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let is_local = ["localhost", "127.0.0.1"].contains(&host.split(':').next().unwrap_or_default());
-        let is_callable = !host.is_empty() && !url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\');
-        if !is_callable || host.contains('@') || !(scheme == "https" || (scheme == "http" && is_local)) {
+        if !can_be_called(&url) {
             // It may hold a secret in its path, so it is not repeated.
-            self.problems.push(
-                "HANDOFF_URL is no address that can be called: set one that begins with https://, such as \
-                 https://www.example.com/hooks/docent; http:// is for localhost only"
-                    .to_owned(),
-            );
+            self.problems.push(format!("HANDOFF_URL is no address that can be called: {CALLABLE}"));
         }
         Some(url)
+    }
+
+    fn tools(&mut self) -> Vec<Tool> {
+        let Some(declarations) = self.optional("TOOLS") else { return Vec::new() };
+        let tools = Tool::read(&declarations).unwrap_or_else(|problems| {
+            self.problems.extend(problems.into_iter().map(|problem| format!("TOOLS: {problem}")));
+            Vec::new()
+        });
+        for tool in tools.iter().filter(|tool| !can_be_called(&tool.url)) {
+            let name = &tool.name;
+            self.problems.push(format!("TOOLS: the url of {name} is no address that can be called: {CALLABLE}"));
+        }
+        tools
     }
 
     fn mood_model(&mut self) -> Option<String> {

@@ -128,6 +128,11 @@ pub enum Part<'a> {
         /// Which sentence, which source, and whether that has what the sentence says.
         data: &'a Citation,
     },
+    /// A tool is being called.
+    DataDocentTool {
+        /// Which one.
+        data: ToolStarted<'a>,
+    },
     /// The text is complete.
     TextEnd {
         /// Always `0`.
@@ -235,6 +240,13 @@ pub struct SourceDetail<'a> {
     /// Product version that the page is of; may be empty.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub version: &'a str,
+}
+
+/// A call of a tool that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ToolStarted<'a> {
+    /// Of the tool, as it was declared.
+    pub name: &'a str,
 }
 
 impl<'a> Part<'a> {

@@ -10,6 +10,7 @@ use crate::error::{ApiError, Code};
 use crate::handoff::Why;
 use crate::ports::{Fault, Host, Traces, log};
 use crate::session;
+use crate::tools::Called;
 use crate::vectorize::Filter;
 use crate::workers_ai::{ChatRequest, Usage};
 
@@ -75,9 +76,12 @@ pub struct Trace {
     /// Why the visitor was shown the way to a person, if that was so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<Why>,
-    /// Each call of a chat model, in order. All but the last one failed.
+    /// Each call of a chat model, in order. All but the last one failed, or had a tool called.
     #[serde(default)]
     pub tries: Vec<Try>,
+    /// Each call of a tool that a model asked for, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Called>,
     /// Model that answered; empty when none did.
     #[serde(default)]
     pub model: String,
@@ -288,6 +292,10 @@ impl Try {
             // A length is four bytes in the Worker and eight elsewhere, unless said.
             prompt.update((message.content.len() as u64).to_le_bytes());
             prompt.update(&message.content);
+            for call in &message.tool_calls {
+                prompt.update(&call.function.name);
+                prompt.update(&call.function.arguments);
+            }
         }
         let mut prompt = hex(&prompt.finalize());
         prompt.truncate(16);

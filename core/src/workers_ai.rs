@@ -162,6 +162,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// What a tool answered.
+    Tool,
 }
 
 /// One message of a chat request.
@@ -171,6 +173,65 @@ pub struct Message {
     pub role: Role,
     /// What. Never null: Workers AI rejects that.
     pub content: String,
+    /// Calls that the model asks for with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Of the call that a tool answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// Of the tool that answers; native models go by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl Message {
+    /// A message that is only text.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None, name: None }
+    }
+}
+
+/// A call of a tool in `OpenAI`'s form, which all families are told it in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Made up where the model gives none.
+    pub id: String,
+    /// There is only one kind.
+    #[serde(rename = "type", default)]
+    pub kind: ToolKind,
+    /// What is called.
+    pub function: FunctionCall,
+}
+
+/// Kind of a tool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolKind {
+    /// One that the client runs.
+    #[default]
+    Function,
+}
+
+/// Which tool is called, and with what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionCall {
+    /// Of the tool.
+    pub name: String,
+    /// A JSON object, as text.
+    pub arguments: String,
+}
+
+/// What one event says of a call, in either family's form.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToolCallPart {
+    /// Which call of the answer it is about, where the model numbers them.
+    pub index: Option<usize>,
+    /// Of the call; only its first part has it.
+    pub id: Option<String>,
+    /// Of the tool; likewise.
+    pub name: Option<String>,
+    /// All of them as an object, or the next piece of their text.
+    pub arguments: Option<serde_json::Value>,
 }
 
 /// What a chat model is asked; [`crate::models::ChatModel::body`] writes it as the model wants it.
@@ -184,6 +245,8 @@ pub struct ChatRequest {
     pub max_tokens: u32,
     /// 0 to 5.
     pub temperature: f64,
+    /// Declarations of the tools that may be called.
+    pub tools: Vec<serde_json::Value>,
 }
 
 /// Tokens a call used, as the service reports them.
@@ -248,10 +311,12 @@ fn leading_code(message: &str) -> Option<u32> {
 }
 
 /// What one piece of an answer says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AnswerPart {
     /// Text to add; may be empty.
     pub text: String,
+    /// What it has of the calls that the model asks for.
+    pub tool_calls: Vec<ToolCallPart>,
     /// Tokens so far. The last one counts: some models report twice, and a sum would bill double.
     pub usage: Option<Usage>,
     /// `stop`, `length`, … where the model says it.
@@ -276,14 +341,16 @@ pub fn read_answer(data: &str) -> Result<AnswerPart, serde_json::Error> {
         return Ok(AnswerPart { error: Some(AiError::read(200, data.as_bytes())), ..AnswerPart::default() });
     }
     let choice = wire.choices.into_iter().flatten().next().unwrap_or_default();
-    let content = choice.delta.or(choice.message).and_then(|message| message.content).filter(|text| !text.is_empty());
+    let Content { content, tool_calls } = choice.delta.or(choice.message).unwrap_or_default();
+    let content = content.filter(|text| !text.is_empty());
+    let tool_calls = tool_calls.or(wire.tool_calls).into_iter().flatten().flatten().map(ToolCallPart::from).collect();
     let text = content.unwrap_or_else(|| match wire.response {
         Some(serde_json::Value::String(text)) => text,
         // A model may send a bare number as one; null closes a tool call; an object is JSON mode.
         Some(serde_json::Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     });
-    Ok(AnswerPart { text, usage: wire.usage, finish_reason: choice.finish_reason, error: None })
+    Ok(AnswerPart { text, tool_calls, usage: wire.usage, finish_reason: choice.finish_reason, error: None })
 }
 
 #[derive(Deserialize)]
@@ -294,6 +361,8 @@ struct AnswerWire {
     response: Option<serde_json::Value>,
     #[serde(default)]
     choices: Option<Vec<Choice>>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Option<ToolCallWire>>>,
     #[serde(default)]
     usage: Option<Usage>,
     #[serde(default)]
@@ -312,10 +381,38 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Content {
     #[serde(default)]
     content: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Option<ToolCallWire>>>,
+}
+
+/// `{name, arguments}` of native models, `{index, id, function: {name, arguments}}` of the others.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ToolCallWire {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<FunctionWire>,
+    name: Option<String>,
+    arguments: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct FunctionWire {
+    name: Option<String>,
+    arguments: Option<serde_json::Value>,
+}
+
+impl From<ToolCallWire> for ToolCallPart {
+    fn from(wire: ToolCallWire) -> Self {
+        let ToolCallWire { index, id, function, name, arguments } = wire;
+        let function = function.unwrap_or_default();
+        Self { index, id, name: function.name.or(name), arguments: function.arguments.or(arguments) }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use docent_core::embedding::SPEC;
 use docent_core::tokens;
 use docent_core::workers_ai::{
-    CLASSIFIER, ClassifyRequest, DEFAULT_MAX_TOKENS, MAX_EMBED_TEXTS, Message, REMOVED_MODELS, RERANKER,
+    CLASSIFIER, ClassifyRequest, DEFAULT_MAX_TOKENS, MAX_EMBED_TEXTS, Message, REMOVED_MODELS, RERANKER, Role,
     UNKNOWN_MODEL_CONTEXT, Usage, model as known_model,
 };
 use serde::Deserialize;
@@ -152,13 +152,15 @@ impl Ai {
         if streams {
             return Ok(Output::Stream(pieces, shape));
         }
-        let mut text = String::new();
+        let (mut text, mut calls) = (String::new(), Vec::new());
         while let Some(piece) = pieces.recv().await {
             match piece {
                 Piece::Text(part) => text.push_str(&part),
+                Piece::Calls(wanted) => calls.extend(wanted),
                 Piece::Broken => break,
                 Piece::End { usage, cut_by_length } => {
-                    return Ok(Output::Whole(shape.whole(model, &text, usage, cut_by_length), Spent::Chat(usage)));
+                    let answer = shape.whole(model, &text, &calls, usage, cut_by_length);
+                    return Ok(Output::Whole(answer, Spent::Chat(usage)));
                 }
             }
         }
@@ -212,6 +214,8 @@ struct ChatInputs {
     temperature: Option<f64>,
     #[serde(default)]
     stream_options: StreamOptions,
+    #[serde(default)]
+    tools: Vec<Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -225,7 +229,7 @@ impl ChatInputs {
         let messages = match (self.messages, self.prompt) {
             (Some(messages), _) if !messages.is_empty() => messages,
             (_, Some(prompt)) if !prompt.is_empty() => {
-                vec![Message { role: docent_core::workers_ai::Role::User, content: prompt }]
+                vec![Message::new(Role::User, prompt)]
             }
             _ => return Err(invalid("required properties at '/' are 'messages' or 'prompt'".to_owned())),
         };
@@ -233,8 +237,10 @@ impl ChatInputs {
             return Err(invalid("'/temperature' must be from 0 to 5".to_owned()));
         }
         let tokens = |message: &Message| TOKENS_PER_MESSAGE + tokens::count(&message.content);
+        let declared = self.tools.iter().map(|tool| tokens::count(&tool.to_string())).sum::<usize>();
         Ok(Prompt {
-            estimated_tokens: messages.iter().map(tokens).sum::<usize>() as u64,
+            estimated_tokens: (messages.iter().map(tokens).sum::<usize>() + declared) as u64,
+            tools: self.tools,
             messages,
             max_tokens: self.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
             temperature: self.temperature,

@@ -1,6 +1,7 @@
 //! Who writes the answers: the extractive answerer, or a model behind an OpenAI-compatible server.
 
-use docent_core::workers_ai::{Message, Usage};
+use docent_core::workers_ai::{Message, ToolCall, Usage};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::extractive::Extractive;
@@ -13,6 +14,8 @@ pub(crate) struct Prompt {
     pub(crate) messages: Vec<Message>,
     pub(crate) max_tokens: u32,
     pub(crate) temperature: Option<f64>,
+    /// Declarations of the tools that may be called.
+    pub(crate) tools: Vec<Value>,
     /// Estimated tokens of `messages`.
     pub(crate) estimated_tokens: u64,
 }
@@ -21,6 +24,8 @@ pub(crate) struct Prompt {
 #[derive(Debug)]
 pub(crate) enum Piece {
     Text(String),
+    /// It wants these tools to be called.
+    Calls(Vec<ToolCall>),
     /// The answer is complete, or as long as was allowed.
     End {
         usage: Usage,

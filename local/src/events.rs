@@ -4,7 +4,7 @@
 use std::io;
 
 use axum::body::{Body, Bytes};
-use docent_core::workers_ai::Usage;
+use docent_core::workers_ai::{ToolCall, Usage};
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -33,19 +33,41 @@ impl Shape {
     }
 
     /// A whole answer.
-    pub(crate) fn whole(self, model: &str, text: &str, usage: Usage, cut_by_length: bool) -> Value {
+    pub(crate) fn whole(self, model: &str, text: &str, calls: &[ToolCall], usage: Usage, cut_by_length: bool) -> Value {
         let usage = usage_json(usage);
-        match self {
+        let mut answer = match self {
             Self::Native => json!({ "response": text, "usage": usage }),
             Self::OpenAi | Self::Server | Self::ServerWithoutUsage => json!({
                 "id": "chatcmpl-docent-local", "object": "chat.completion", "created": 0, "model": model,
                 "choices": [{
                     "index": 0, "message": { "role": "assistant", "content": text },
-                    "finish_reason": if cut_by_length { "length" } else { "stop" },
+                    "finish_reason": finish_reason(cut_by_length, !calls.is_empty()),
                 }],
                 "usage": usage,
             }),
+        };
+        let message = if self == Self::Native { Some(&mut answer) } else { answer.pointer_mut("/choices/0/message") };
+        if let Some(message) = message.and_then(Value::as_object_mut).filter(|_| !calls.is_empty()) {
+            let calls = if self == Self::Native { native(calls) } else { json!(calls) };
+            message.insert("tool_calls".to_owned(), calls);
         }
+        answer
+    }
+
+    /// The events that carry calls of tools. The arguments come in two pieces where the family sends text.
+    fn calls(self, model: &str, calls: &[ToolCall]) -> Vec<Value> {
+        if self == Self::Native {
+            return vec![json!({ "response": null, "tool_calls": native(calls), "p": "" })];
+        }
+        let pieces = calls.iter().enumerate().flat_map(|(index, call)| {
+            let arguments = &call.function.arguments;
+            let middle = arguments.floor_char_boundary(arguments.len() / 2);
+            let (first, second) = arguments.split_at(middle);
+            let begun = json!({ "index": index, "id": call.id, "type": "function",
+                "function": { "name": call.function.name, "arguments": first } });
+            [begun, json!({ "index": index, "function": { "arguments": second } })]
+        });
+        pieces.map(|piece| chunk(model, &json!({ "tool_calls": [piece] }), None)).collect()
     }
 
     fn delta(self, model: &str, text: &str, number: usize) -> Value {
@@ -54,6 +76,21 @@ impl Shape {
             Self::Native => json!({ "response": text, "p": padding(number) }),
             Self::OpenAi | Self::Server | Self::ServerWithoutUsage => chunk(model, &json!({ "content": text }), None),
         }
+    }
+}
+
+/// Native models name and argue, and number nothing.
+fn native(calls: &[ToolCall]) -> Value {
+    let arguments = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    let native = |ToolCall { function, .. }: &ToolCall| json!({ "name": function.name, "arguments": arguments(&function.arguments) });
+    calls.iter().map(native).collect()
+}
+
+fn finish_reason(cut_by_length: bool, calls: bool) -> &'static str {
+    match (cut_by_length, calls) {
+        (true, _) => "length",
+        (false, true) => "tool_calls",
+        (false, false) => "stop",
     }
 }
 
@@ -110,14 +147,21 @@ impl Writer {
         model: &str,
         used: impl FnOnce(Usage),
     ) -> Result<(), Over> {
+        let mut has_calls = false;
         while let Some(piece) = pieces.recv().await {
             match piece {
+                Piece::Calls(calls) => {
+                    has_calls = true;
+                    for event in shape.calls(model, &calls) {
+                        self.send(&event.to_string()).await?;
+                    }
+                }
                 Piece::Text(text) => self.send(&shape.delta(model, &text, self.sent).to_string()).await?,
                 Piece::Broken => return Err(Over),
                 Piece::End { usage, cut_by_length } => {
                     used(usage);
                     if shape != Shape::Native {
-                        let finish = if cut_by_length { "length" } else { "stop" };
+                        let finish = finish_reason(cut_by_length, has_calls);
                         self.send(&chunk(model, &json!({}), Some(finish)).to_string()).await?;
                     }
                     let last = match shape {

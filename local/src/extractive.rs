@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::answerer::{Piece, Prompt};
 use crate::lexical::terms;
+use crate::lookup::{self, Written};
 use crate::units::{Kind, Unit, units};
 
 /// Share of the question, by the rarity of its words, that one passage must have; below it the
@@ -47,7 +48,17 @@ impl Extractive {
         let (sender, receiver) = mpsc::channel(16);
         let delay = self.token_delay;
         tokio::spawn(async move {
-            let text = answer(&prompt.messages);
+            let text = match lookup::written(&prompt) {
+                Some(Written::Calls(calls)) => {
+                    let tokens = calls.iter().map(|call| tokens::count(&call.function.arguments)).sum::<usize>();
+                    let _ = sender.send(Piece::Calls(calls)).await;
+                    let usage = Usage { prompt_tokens: prompt.estimated_tokens, completion_tokens: tokens as u64 };
+                    let _ = sender.send(Piece::End { usage, cut_by_length: false }).await;
+                    return;
+                }
+                Some(Written::Text(text)) => text,
+                None => answer(&prompt.messages),
+            };
             let mut completion_tokens = 0;
             let mut cut_by_length = false;
             for word in text.split_inclusive(char::is_whitespace) {
@@ -72,7 +83,7 @@ impl Extractive {
     }
 }
 
-type Terms = BTreeMap<String, f32>;
+pub(crate) type Terms = BTreeMap<String, f32>;
 
 /// A passage, read.
 struct Read {
@@ -131,7 +142,7 @@ fn support(asked: &Terms, passage: &Read) -> f32 {
     share(asked, |term| if has(term) { 1.0 } else { 0.0 })
 }
 
-fn share(asked: &Terms, credit: impl Fn(&String) -> f32) -> f32 {
+pub(crate) fn share(asked: &Terms, credit: impl Fn(&String) -> f32) -> f32 {
     let all: f32 = asked.values().sum();
     let found: f32 = asked.iter().map(|(term, weight)| weight * credit(term)).sum();
     if all > 0.0 { found / all } else { 0.0 }
@@ -272,7 +283,7 @@ mod tests {
     }
 
     fn ask(passages: &[Passage], question: &str) -> String {
-        answer(&compose("docent", passages, &[], question, 100_000).0)
+        answer(&compose("docent", passages, &[], question, 100_000, false).0)
     }
 
     #[test]
@@ -307,7 +318,7 @@ mod tests {
             question: "How long is a conversation kept after its last question?".to_owned(),
             answer: "Some.".to_owned(),
         }];
-        let (messages, _) = compose("docent", &passages, &history, "and how long at least?", 100_000);
+        let (messages, _) = compose("docent", &passages, &history, "and how long at least?", 100_000, false);
         assert_ne!(answer(&messages), REFUSAL);
     }
 

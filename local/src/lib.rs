@@ -33,6 +33,7 @@ mod kept;
 mod kv;
 mod lexical;
 mod llm;
+mod lookup;
 mod model;
 mod pages;
 pub mod ports;

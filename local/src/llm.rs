@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use docent_core::sse::Decoder;
 use docent_core::tokens;
-use docent_core::workers_ai::Usage;
-use serde::Deserialize;
+use docent_core::tools::Wanted;
+use docent_core::workers_ai::{AnswerPart, Usage, read_answer};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use ureq::Agent;
@@ -44,29 +44,6 @@ pub(crate) struct Llm {
     model: String,
     key: Option<String>,
     agent: Agent,
-}
-
-/// One event of the server's stream, as far as it matters.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
 }
 
 impl Llm {
@@ -112,8 +89,9 @@ impl Llm {
             "model": self.model, "messages": prompt.messages, "max_tokens": prompt.max_tokens,
             "stream": true, "stream_options": { "include_usage": true },
         });
-        if let (Some(temperature), Some(body)) = (prompt.temperature, body.as_object_mut()) {
-            body.insert("temperature".to_owned(), json!(temperature));
+        if let Some(body) = body.as_object_mut() {
+            body.extend(prompt.temperature.map(|temperature| ("temperature".to_owned(), json!(temperature))));
+            body.extend((!prompt.tools.is_empty()).then(|| ("tools".to_owned(), json!(prompt.tools))));
         }
         let mut request = self.agent.post(&self.url).header("accept", "text/event-stream");
         if let Some(key) = &self.key {
@@ -148,7 +126,7 @@ fn read(body: ureq::Body, prompt: &Prompt, pieces: &mpsc::Sender<Piece>) -> Opti
     let mut reader = body.into_reader();
     let mut decoder = Decoder::default();
     let mut buffer = [0_u8; CHUNK_BYTES];
-    let mut state = Progress { usage: None, words: 0, cut_by_length: false, done: false };
+    let mut state = Progress::default();
     while !state.done {
         let count = reader.read(&mut buffer).ok().filter(|count| *count > 0)?;
         let mut events = Vec::new();
@@ -159,15 +137,20 @@ fn read(body: ureq::Body, prompt: &Prompt, pieces: &mpsc::Sender<Piece>) -> Opti
             }
         }
     }
-    let Progress { usage, words, cut_by_length, .. } = state;
+    let Progress { usage, words, mut wanted, cut_by_length, .. } = state;
+    if !wanted.is_empty() {
+        pieces.blocking_send(Piece::Calls(wanted.take())).ok()?;
+    }
     let estimate = Usage { prompt_tokens: prompt.estimated_tokens, completion_tokens: words };
     pieces.blocking_send(Piece::End { usage: usage.unwrap_or(estimate), cut_by_length }).ok()
 }
 
+#[derive(Default)]
 struct Progress {
     usage: Option<Usage>,
     /// Tokens by our own count, should the server not tell.
     words: u64,
+    wanted: Wanted,
     cut_by_length: bool,
     done: bool,
 }
@@ -178,12 +161,11 @@ impl Progress {
             self.done = true;
             return None;
         }
-        let Chunk { choices, usage } = serde_json::from_str(event).ok()?;
+        let AnswerPart { text, tool_calls, usage, finish_reason, .. } = read_answer(event).ok()?;
         self.usage = usage.or(self.usage);
-        let Choice { delta, finish_reason } = choices.into_iter().next()?;
+        tool_calls.into_iter().for_each(|part| self.wanted.push(part));
         self.cut_by_length |= finish_reason.as_deref() == Some("length");
-        let text = delta.content.filter(|text| !text.is_empty())?;
         self.words += tokens::count(&text) as u64;
-        Some(text)
+        Some(text).filter(|text| !text.is_empty())
     }
 }

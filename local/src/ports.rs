@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,15 +21,15 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::handoff::{self, Delivery};
+use docent_core::handoff;
 use docent_core::models::ChatModel;
 use docent_core::ports::{
-    Answers, ByteStream, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Opinions, Rerank, Search,
-    Sessions, Traces,
+    Answers, ByteStream, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Limit, Opinions, Post,
+    Posted, Rerank, Search, Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
-use docent_core::upstream::{Call, Gateway, ProviderError, Route};
+use docent_core::upstream::{self, Call, Gateway, ProviderError, Route};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
 use docent_core::workers_ai::{
     AiError, ChatRequest, ClassifyRequest, EmbedRequest, EmbedResponse, Labelled, Ranked, RerankRequest, RerankResponse,
@@ -501,25 +502,37 @@ impl Traces for LocalPorts {
     }
 }
 
-impl Handoffs for LocalPorts {
-    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault> {
-        let failed = |message: String| Fault::Webhook { status: 0, message };
+impl Post for LocalPorts {
+    async fn post(&self, to: &upstream::Request, body: &str, limit: Limit) -> Result<Posted, String> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(Duration::from_millis(delivery.ms)))
+            .timeout_global(Some(Duration::from_millis(limit.ms)))
             .build()
             .into();
-        let elsewhere = delivery.request();
-        let headers = elsewhere.headers.into_iter();
-        let request = headers.fold(agent.post(&elsewhere.url), |request, (name, value)| request.header(name, value));
-        let body = delivery.body.to_owned();
-        let sent = self.runtime.spawn_blocking(move || request.send(body));
-        let response = sent.await.map_err(|error| failed(error.to_string()))?;
-        handoff::accept(response.map_err(|error| failed(error.to_string()))?.status().as_u16())
+        let headers = to.headers.iter();
+        let request = headers.fold(agent.post(&to.url), |request, (name, value)| request.header(*name, value));
+        let (body, most) = (body.to_owned(), limit.bytes);
+        let exchange = move || {
+            let (parts, body) = request.send(body).map_err(|error| error.to_string())?.into_parts();
+            let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let mut read = Vec::new();
+            if most > 0 {
+                let mut body = body.into_reader().take(most as u64 + 1);
+                body.read_to_end(&mut read).map_err(|error| error.to_string())?;
+            }
+            Ok(Posted {
+                status: parts.status.as_u16(),
+                content_type: content_type.unwrap_or_default().to_owned(),
+                body: (most > 0 && read.len() <= most).then_some(read),
+            })
+        };
+        self.runtime.spawn_blocking(exchange).await.map_err(|error| error.to_string()).flatten()
     }
+}
 
+impl Handoffs for LocalPorts {
     async fn is_handed_over(&self, id: &str) -> Result<bool, Fault> {
         Ok(self.kv(Method::GET, &key_path(&handoff::key(id)), String::new()).await?.is_some())
     }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::bot::{Bot, Setup, root};
-use crate::handoff::Webhook;
+use crate::endpoint::Endpoint;
 
 /// Runs a script of `tests/web` against a bot, whose services it may script as well; what it prints
 /// shows when it fails.
@@ -31,7 +31,7 @@ fn a_person_with_a_browser_asks_reads_and_goes_on_after_reload() {
     let mut setup = Setup::default().var("PRODUCT", "docent");
     setup = setup.var("SUGGESTIONS", "What does docent ingest do?\nHow do I deploy the bot?");
     setup.cloud.token_delay = std::time::Duration::from_millis(10);
-    let hook = Webhook::start();
+    let hook = Endpoint::start();
     setup = setup.var("SUPPORT_URL", "mailto:help@example.com").var("HANDOFF_URL", &hook.url());
     let bot = setup.start();
     node("widget.mjs", &bot);

@@ -1,10 +1,6 @@
 //! The way to a person: shown to who asks for it or is fed up, where there is one, and never at the
 //! cost of the answer; and a conversation that goes to a webhook when its visitor says so, once.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use docent_core::answer;
@@ -18,6 +14,7 @@ use docent_core::upstream::{self, Route};
 use serde_json::{Value, json};
 
 use crate::bot::{Bot, NAME, Reply, Setup, one, text};
+use crate::endpoint::{Act, Call, Endpoint};
 use crate::trouble::fault;
 use crate::why::kept;
 
@@ -28,90 +25,6 @@ const CONTACT: &str = "https://www.example.com/contact";
 const CLASSIFIER: &str = "@cf/huggingface/distilbert-sst-2-int8";
 const KEY: &str = "the key of those who may see traces";
 const SECRET: &str = "the secret that both implementations sign with";
-
-/// What the webhook does with a request.
-#[derive(Clone, Copy)]
-enum Act {
-    Answer(u16),
-    /// To an address where it would be taken.
-    Redirect,
-    Hang,
-    HangUp,
-}
-
-/// A webhook on loopback.
-pub(crate) struct Webhook {
-    port: u16,
-    got: Arc<Mutex<Vec<Call>>>,
-    acts: Arc<Mutex<VecDeque<Act>>>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    line: String,
-    headers: BTreeMap<String, String>,
-    pub(crate) body: Value,
-}
-
-impl Webhook {
-    pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (got, acts) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::<Mutex<VecDeque<Act>>>::default());
-        let hook = Self { port, got: Arc::clone(&got), acts: Arc::clone(&acts) };
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (got, acts) = (Arc::clone(&got), Arc::clone(&acts));
-                std::thread::spawn(move || serve(stream, &got, &acts));
-            }
-        });
-        hook
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.port)
-    }
-
-    /// What it does next; afterwards it takes everything.
-    fn will(&self, acts: &[Act]) {
-        *self.acts.lock().unwrap() = acts.iter().copied().collect();
-        self.got.lock().unwrap().clear();
-    }
-
-    pub(crate) fn calls(&self) -> Vec<Call> {
-        self.got.lock().unwrap().clone()
-    }
-}
-
-fn serve(mut stream: TcpStream, got: &Mutex<Vec<Call>>, acts: &Mutex<VecDeque<Act>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        if line.trim_end().is_empty() {
-            break;
-        }
-        lines.push(line.trim_end().to_owned());
-    }
-    let headers = lines.iter().skip(1).filter_map(|line| line.split_once(": "));
-    let headers: BTreeMap<_, _> = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-    let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
-    reader.read_exact(&mut body).unwrap();
-    let call = Call { line: lines.remove(0), headers, body: serde_json::from_slice(&body).unwrap_or_default() };
-    got.lock().unwrap().push(call);
-    let act = acts.lock().unwrap().pop_front().unwrap_or(Act::Answer(202));
-    let answer = match act {
-        Act::Answer(status) => format!("{status} x\r\n"),
-        Act::Redirect => "307 x\r\nlocation: /elsewhere\r\n".to_owned(),
-        Act::Hang => return std::thread::sleep(Duration::from_secs(30)),
-        Act::HangUp => return,
-    };
-    let body = "private words of the help desk";
-    let _ = write!(stream, "HTTP/1.1 {answer}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-}
 
 fn hand_over(bot: &Bot, body: &Value) -> Reply {
     bot.request("POST", "/v1/handoff", &[], Some(&body.to_string()))
@@ -171,7 +84,7 @@ fn who_asks_for_a_person_is_shown_the_way_and_for_nothing_else_no_model_is_asked
 
 #[test]
 fn who_is_fed_up_is_shown_the_way_beside_the_answer() {
-    let hook = Webhook::start();
+    let hook = Endpoint::start();
     let setup = Setup::default().var("HANDOFF_URL", &hook.url()).var("TRACE_KEY", KEY);
     let bot = setup.var("MOOD_MODEL", CLASSIFIER).start();
     let (answer, trace) = explained(&bot, FED_UP);
@@ -242,7 +155,7 @@ fn conversation(bot: &Bot) -> (Value, Value) {
 
 #[test]
 fn a_conversation_goes_to_the_webhook_when_its_visitor_says_so_and_twice_is_once() {
-    let hook = Webhook::start();
+    let hook = Endpoint::start();
     let setup = Setup::default().var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "of-the-help-desk");
     let bot = setup.var("PRODUCT", "docent").start();
     let (first, second) = conversation(&bot);
@@ -303,15 +216,15 @@ fn a_conversation_goes_to_the_webhook_when_its_visitor_says_so_and_twice_is_once
 
 #[test]
 fn a_webhook_that_does_not_take_it_is_tried_again_where_that_may_help_and_never_elsewhere() {
-    let hook = Webhook::start();
+    let hook = Endpoint::start();
     let bot = Setup::default().var("HANDOFF_URL", &hook.url()).start();
     let session = bot.ask(QUESTION, None)["session"].clone();
     let cases: [(&str, &[Act], u16, usize); 7] = [
         ("down for a moment", &[Act::Answer(503), Act::HangUp], 204, 3),
-        ("down", &[Act::Answer(500); 9], 502, 3),
+        ("down", &[const { Act::Answer(500) }; 9], 502, 3),
         ("over its limit", &[Act::Answer(429)], 204, 2),
-        ("redirecting", &[Act::Redirect; 9], 502, 1),
-        ("refusing", &[Act::Answer(403); 9], 502, 1),
+        ("redirecting", &[const { Act::Redirect }; 9], 502, 1),
+        ("refusing", &[const { Act::Answer(403) }; 9], 502, 1),
         ("slow once", &[Act::Hang], 204, 2),
         ("well", &[], 204, 1),
     ];
@@ -332,7 +245,7 @@ fn a_webhook_that_does_not_take_it_is_tried_again_where_that_may_help_and_never_
 
 #[test]
 fn a_wish_is_read_strictly_and_of_ones_own_conversation_only() {
-    let hook = Webhook::start();
+    let hook = Endpoint::start();
     let bot =
         Setup::default().var("HANDOFF_URL", &hook.url()).var("ALLOWED_ORIGINS", "https://www.example.com").start();
     let (_, answer) = conversation(&bot);
@@ -368,7 +281,7 @@ fn a_wish_is_read_strictly_and_of_ones_own_conversation_only() {
 
 #[test]
 fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
-    let hook = Webhook::start();
+    let hook = Endpoint::start();
     let setup = Setup { change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() };
     let setup = setup.var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "key").var("TRACE_KEY", KEY);
     let setup = setup.var("MOOD_MODEL", CLASSIFIER);
@@ -381,9 +294,9 @@ fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
     let (_, answer) = conversation(&bot);
     let cases: [(&str, &[Act], Value); 6] = [
         ("all is well", &[], json!([])),
-        ("down", &[Act::Answer(500); 9], json!([])),
-        ("redirecting", &[Act::Redirect; 9], json!([])),
-        ("hanging up", &[Act::HangUp; 9], json!([])),
+        ("down", &[const { Act::Answer(500) }; 9], json!([])),
+        ("redirecting", &[const { Act::Redirect }; 9], json!([])),
+        ("hanging up", &[const { Act::HangUp }; 9], json!([])),
         ("KV cannot list", &[], json!([fault("kv", "list", 500, "x")])),
         ("KV cannot note it", &[], json!([fault("kv", "put", 500, "x")])),
     ];

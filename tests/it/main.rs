@@ -6,6 +6,7 @@
 // a test fails by panicking
 
 mod bot; // starts one
+mod endpoint; // what it calls
 
 mod citations;
 mod clients;
@@ -21,6 +22,7 @@ mod cache; // what is said again, and to whom not
 mod cost; // what answers cost
 mod feedback; // what a visitor thinks of an answer
 mod models; // which model answers, and who takes over
+mod tools; // what is looked up elsewhere
 
 mod injection; // what pages and visitors say to the model
 mod setup; // what an operator can leave out or get wrong

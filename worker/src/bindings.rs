@@ -15,11 +15,11 @@ use docent_core::embedding::{INDEX_KEY, IndexRecord, SPEC};
 use docent_core::feedback::{KEEP_SQL, Opinion};
 use docent_core::full_text::{self, Hit, LOOKUP_SQL, Lookup, Queries, SEARCH_SQL};
 use docent_core::generation::{Known, LIVE_SQL, Retired, Store, retired_key};
-use docent_core::handoff::{self, Delivery};
+use docent_core::handoff;
 use docent_core::models::ChatModel;
 use docent_core::ports::{
-    Answers, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Opinions, Rerank, Search, Sessions,
-    Traces,
+    Answers, ByteStream as _, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Limit, Opinions,
+    Post, Posted, Rerank, Search, Sessions, Traces,
 };
 use docent_core::session::{Turn, prefix};
 use docent_core::settings::Settings;
@@ -27,7 +27,7 @@ use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::upstream::{Call, ProviderError, Request, Route};
 use docent_core::vectorize::{Match, Metadata, NO_ORDINAL, QueryOptions};
 use docent_core::workers_ai::{AiError, ChatRequest, ClassifyRequest, EmbedRequest, Labelled, Ranked, RerankRequest};
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use js_sys::futures::JsFuture;
 use js_sys::{Array, JSON, Reflect};
 use wasm_bindgen::prelude::*;
@@ -564,19 +564,42 @@ impl Traces for Doors {
     }
 }
 
-impl Handoffs for Doors {
-    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<(), Fault> {
-        let failed = |message: String| Fault::Webhook { status: 0, message };
-        let thrown = |error: JsValue| failed(describe(&error));
-        let ms = delivery.ms;
-        // It goes when this returns, and with it the body of the answer, which nobody reads.
-        let mut watch = Watch::start("the webhook", ms, ms)?;
-        let (request, signal) = (delivery.request(), watch.signal());
-        let call = std::pin::pin!(fetch(&request, delivery.body, &signal));
-        let response = watch.over(call).await.map_err(|_| failed(format!("within {ms} ms")))?.map_err(thrown)?;
-        handoff::accept(response.status())
+impl Post for Doors {
+    async fn post(&self, request: &Request, body: &str, limit: Limit) -> Result<Posted, String> {
+        let Limit { ms, bytes } = limit;
+        // It goes when this returns, and with it what is left of the answer.
+        let watch = Watch::start("the address", ms, ms).map_err(|fault| fault.to_string())?;
+        let exchange = std::pin::pin!(exchange(request, body, bytes, watch));
+        match select(exchange, Delay::from(Duration::from_millis(ms))).await {
+            Either::Left((posted, _)) => posted,
+            Either::Right(_) => Err(format!("nothing came within {ms} ms")),
+        }
     }
+}
 
+/// Sends a body, and reads as much of the answer as is wanted.
+async fn exchange(request: &Request, body: &str, most: usize, watch: Watch) -> Result<Posted, String> {
+    let thrown = |error: JsValue| describe(&error);
+    let response = fetch(request, body, &watch.signal()).await.map_err(thrown)?;
+    let content_type = response.headers().get("content-type").ok().flatten().unwrap_or_default();
+    let posted = Posted { status: response.status(), content_type, body: None };
+    if most == 0 {
+        return Ok(posted);
+    }
+    let Some(stream) = response.body() else { return Ok(Posted { body: Some(Vec::new()), ..posted }) };
+    let reader = web_sys::ReadableStreamDefaultReader::new(&stream).map_err(thrown)?;
+    let mut answer = Body::new(reader, false, None, watch);
+    let mut body = Vec::new();
+    while let Some(bytes) = answer.next().await.map_err(|fault| fault.to_string())? {
+        body.extend_from_slice(&bytes);
+        if body.len() > most {
+            return Ok(posted);
+        }
+    }
+    Ok(Posted { body: Some(body), ..posted })
+}
+
+impl Handoffs for Doors {
     async fn is_handed_over(&self, id: &str) -> Result<bool, Fault> {
         self.kv()?.get(&handoff::key(id)).text().await.map(|found| found.is_some()).map_err(kv_fault)
     }

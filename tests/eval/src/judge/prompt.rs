@@ -74,10 +74,7 @@ impl Asked {
             .map(|found| json!({ "n": found.n, "title": found.title, "heading": found.heading, "text": found.text }))
             .collect();
         let data = data(&record.question, answer, passages);
-        let messages = vec![
-            Message { role: Role::System, content: instructions(&aspects) },
-            Message { role: Role::User, content: data },
-        ];
+        let messages = vec![Message::new(Role::System, instructions(&aspects)), Message::new(Role::User, data)];
         let mut hash = Sha256::new();
         hash.update(model);
         for message in &messages {
