@@ -407,10 +407,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn tools(&mut self) -> Vec<Tool> {
         let Some(declarations) = self.optional("TOOLS") else { return Vec::new() };
-        let tools = Tool::read(&declarations).unwrap_or_else(|problems| {
-            self.problems.extend(problems.into_iter().map(|problem| format!("TOOLS: {problem}")));
-            Vec::new()
-        });
+        let (tools, problems) = Tool::read(&declarations);
+        self.problems.extend(problems.into_iter().map(|problem| format!("TOOLS: {problem}")));
         for tool in tools.iter().filter(|tool| !can_be_called(&tool.url)) {
             let name = &tool.name;
             self.problems.push(format!("TOOLS: the url of {name} is no address that can be called: {CALLABLE}"));
@@ -544,6 +542,39 @@ mod tests {
             let problems = parse(&[SECRET, ("HANDOFF_URL", url)]).unwrap_err();
             assert!(problems.len() == 1 && !problems[0].contains(url), "{url}: {problems:?}");
         }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_tools_is_told_at_once() {
+        let good = r#"[{"name":"order_status","description":"Status of an order.","url":"https://a.example/x",
+            "parameters":{"type":"object","properties":{"id":{"type":"string","enum":["a"]}},"required":["id"],"additionalProperties":false}}]"#;
+        assert_eq!(parse(&[SECRET, ("TOOLS", good)]).unwrap().tools.len(), 1);
+        assert_eq!(parse(&[SECRET]).unwrap().tools, []);
+        let bad = r#"[{"name":"a b","description":"","url":"http://a.example/secret","on":1,"parameters":{"type":"array","oneOf":[],"required":["x"],
+            "properties":{"n":{"type":"date"},"m":{"type":"string","pattern":"^a","maxLength":-1,"enum":[]}}}},
+            {"name":"a b","description":"d","url":"https://a.example","parameters":{"type":"object","additionalProperties":true}}]"#;
+        let problems = parse(&[SECRET, ("TOOLS", bad), ("TOOL_KEY", "two words")]).unwrap_err().join("\n");
+        for said in [
+            "\"a b\" is no name",
+            "two tools are named a b",
+            "has no description",
+            "has \"on\", which no tool has",
+            "must be a JSON Schema with \"type\": \"object\"",
+            "\"oneOf\" of JSON Schema is not checked here",
+            "requires x",
+            "the type of n must be one of string",
+            "\"pattern\" of JSON Schema is not checked here",
+            "the maxLength of m",
+            "the enum of m",
+            "additionalProperties are never sent",
+            "is no address that can be called",
+            "TOOL_KEY has characters",
+        ] {
+            assert!(problems.contains(said), "{said} in\n{problems}");
+        }
+        assert!(!problems.contains("secret/") && !problems.contains("a.example/secret"), "{problems}");
+        let broken = parse(&[SECRET, ("TOOLS", "[{")]).unwrap_err();
+        assert!(broken.len() == 1 && broken[0].contains("no list as JSON"), "{broken:?}");
     }
 
     #[test]

@@ -64,13 +64,13 @@ const OF_PROPERTY: [&str; 7] = ["type", "description", "enum", "minLength", "max
 const TYPES: [&str; 4] = ["string", "integer", "number", "boolean"];
 
 impl Tool {
-    /// Reads the declarations of `TOOLS`; whether an address can be called is for the settings to say.
-    ///
-    /// # Errors
-    /// All that is wrong with them.
-    pub fn read(declarations: &str) -> Result<Vec<Self>, Vec<String>> {
-        let list: Vec<Value> =
-            serde_json::from_str(declarations).map_err(|error| vec![format!("it is no list as JSON: {error}")])?;
+    /// Reads the declarations of `TOOLS`, with all that is wrong with them; whether an address can be called is
+    /// for the settings to say.
+    pub fn read(declarations: &str) -> (Vec<Self>, Vec<String>) {
+        let list: Vec<Value> = match serde_json::from_str(declarations) {
+            Ok(list) => list,
+            Err(error) => return (Vec::new(), vec![format!("it is no list as JSON: {error}")]),
+        };
         let mut problems = Vec::new();
         let mut tools: Vec<Self> = Vec::new();
         for declared in list {
@@ -95,7 +95,7 @@ impl Tool {
         if tools.len() > MAX_TOOLS {
             problems.push(format!("it has {} tools, and at most {MAX_TOOLS} are offered", tools.len()));
         }
-        if problems.is_empty() { Ok(tools) } else { Err(problems) }
+        (tools, problems)
     }
 
     /// The declaration for a model.
@@ -454,4 +454,113 @@ pub(crate) fn asks_back(text: &str) -> bool {
     let text = text.trim();
     let ends = text.chars().filter(|c| matches!(c, '.' | '!' | '?' | '。' | '！' | '？')).count();
     text.ends_with(['?', '？']) && ends == 1 && text.chars().count() <= MAX_ASKED_BACK_CHARS && !text.contains('\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parameters() -> Parameters {
+        Parameters(json!({
+            "type": "object",
+            "properties": {
+                "id": { "type": "string", "minLength": 2, "maxLength": 4 },
+                "kind": { "type": "string", "enum": ["new", "old"] },
+                "count": { "type": "integer", "minimum": 1, "maximum": 9 },
+                "weight": { "type": "number", "minimum": -0.5 },
+                "gift": { "type": "boolean" },
+            },
+            "required": ["id"],
+            "additionalProperties": false,
+        }))
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-3..12_i64).prop_map(Value::from),
+            (-2.0..12.0_f64).prop_map(Value::from),
+            Just(json!(3.0)),
+            "[a-zé]{0,6}".prop_map(Value::from),
+            Just(json!("new")),
+            Just(json!(["new"])),
+            Just(json!({ "id": "ab" })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn arguments_pass_when_a_whole_validator_lets_them_pass(
+            given in proptest::collection::btree_map("id|kind|count|weight|gift|url", value(), 0..5),
+        ) {
+            let Parameters(schema) = parameters();
+            let given: Map<String, Value> = given.into_iter().collect();
+            let checked = parameters().check(&Value::Object(given.clone()).to_string());
+            // What is left out may be null.
+            let said: Map<String, Value> =
+                given.into_iter().filter(|(name, value)| !value.is_null() || name == "id").collect();
+            prop_assert_eq!(checked.is_ok(), jsonschema::is_valid(&schema, &Value::Object(said.clone())), "{:?}", said);
+            if let Ok(sent) = checked {
+                prop_assert_eq!(sent, said);
+            }
+        }
+
+        #[test]
+        fn arguments_are_the_same_however_they_are_cut(text in "\\PC{0,40}", cuts in proptest::collection::vec(0..40_usize, 0..5)) {
+            let mut wanted = Wanted::default();
+            let begun = ToolCallPart { index: Some(1), name: Some("look".to_owned()), ..ToolCallPart::default() };
+            wanted.push(ToolCallPart { index: Some(0), id: Some("x".to_owned()), name: Some("other".to_owned()), ..begun.clone() });
+            wanted.push(begun);
+            let mut rest = text.as_str();
+            for cut in cuts {
+                let at = rest.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(rest.len());
+                let (piece, more) = rest.split_at(at);
+                wanted.push(ToolCallPart { index: Some(1), arguments: Some(json!(piece)), ..ToolCallPart::default() });
+                rest = more;
+            }
+            wanted.push(ToolCallPart { index: Some(1), arguments: Some(json!(rest)), ..ToolCallPart::default() });
+            let calls = wanted.take();
+            prop_assert_eq!(calls.len(), 2);
+            prop_assert_eq!(&calls[1].function, &FunctionCall { name: "look".to_owned(), arguments: text });
+        }
+    }
+
+    #[test]
+    fn calls_are_told_apart_as_each_kind_of_server_numbers_them() {
+        let calls = |parts: &[(Option<usize>, Option<&str>, Option<&str>, Value)]| {
+            let mut wanted = Wanted::default();
+            for (index, id, name, arguments) in parts {
+                let (id, name) = (id.map(str::to_owned), name.map(str::to_owned));
+                wanted.push(ToolCallPart { index: *index, id, name, arguments: Some(arguments.clone()) });
+            }
+            let calls = wanted.take().into_iter();
+            calls.map(|call| (call.function.name, call.function.arguments)).collect::<Vec<_>>()
+        };
+        let two = [("a".to_owned(), r#"{"x":1}"#.to_owned()), ("b".to_owned(), "{}".to_owned())];
+        let native = [(None, None, Some("a"), json!({ "x": 1 })), (None, None, Some("b"), json!({}))];
+        assert_eq!(calls(&native), two);
+        let numbered = [
+            (Some(0), Some("i"), Some("a"), json!("{\"x\"")),
+            (Some(0), None, None, json!(":1}")),
+            (Some(1), Some("j"), Some("b"), json!("{}")),
+            (Some(1), None, None, Value::Null),
+        ];
+        assert_eq!(calls(&numbered), two);
+        let all_first =
+            [(Some(0), Some("i"), Some("a"), json!("{\"x\":1}")), (Some(0), Some("j"), Some("b"), json!("{}"))];
+        assert_eq!(calls(&all_first), two);
+        assert_eq!(calls(&[(Some(3), None, None, json!("{}")), (None, None, Some(""), json!("{}"))]), []);
+        let many = vec![(None, None, Some("a"), json!({})); 50];
+        assert_eq!(calls(&many).len(), MAX_CALLS + 1);
+    }
+
+    #[test]
+    fn a_question_back_states_nothing() {
+        assert!(asks_back("Which order number is it about?"));
+        for stating in ["Bread is baked at 220 degrees.", "It is blue. Anything else?", "Use 5?\nYes?", "", "Yes"] {
+            assert!(!asks_back(stating), "{stating}");
+        }
+    }
 }

@@ -163,7 +163,9 @@ impl Progress {
         }
         let AnswerPart { text, tool_calls, usage, finish_reason, .. } = read_answer(event).ok()?;
         self.usage = usage.or(self.usage);
-        tool_calls.into_iter().for_each(|part| self.wanted.push(part));
+        for part in tool_calls {
+            self.wanted.push(part);
+        }
         self.cut_by_length |= finish_reason.as_deref() == Some("length");
         self.words += tokens::count(&text) as u64;
         Some(text).filter(|text| !text.is_empty())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use docent_core::handoff::Why;
+use docent_core::tools::Outcome;
 use docent_core::trace::{Candidate, Dropped, RoutedBy, Trace, Unknown};
 
 use super::{Explained, Recent, Stored, advice, time};
@@ -134,6 +135,14 @@ fn head(f: &mut fmt::Formatter<'_>, trace: &Trace) -> fmt::Result {
         let (model, prompt) = (plain(&call.model), plain(&call.prompt));
         let log = call.log_id.as_deref().map(|id| format!(", gateway log {}", plain(id))).unwrap_or_default();
         writeln!(f, "{what} {model}{why}, {} passages, prompt {prompt}{log}, {fault}", call.offered)?;
+    }
+    for call in &trace.calls {
+        let outcome = match call.outcome {
+            Outcome::Answered => "answered".to_owned(),
+            Outcome::Refused => format!("not made: {}", plain(&call.reason)),
+            Outcome::Failed => format!("failed: {}", plain(&call.reason)),
+        };
+        writeln!(f, "tool       {} {}, {outcome}, {} ms", plain(&call.name), plain(&call.arguments), call.ms)?;
     }
     if !trace.model.is_empty() {
         let cost = trace.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.6}"));
