@@ -529,7 +529,8 @@ mod tests {
 
     #[test]
     fn calls_are_told_apart_as_each_kind_of_server_numbers_them() {
-        let calls = |parts: &[(Option<usize>, Option<&str>, Option<&str>, Value)]| {
+        type Sent = (Option<usize>, Option<&'static str>, Option<&'static str>, Value);
+        let calls = |parts: &[Sent]| {
             let mut wanted = Wanted::default();
             for (index, id, name, arguments) in parts {
                 let (id, name) = (id.map(str::to_owned), name.map(str::to_owned));

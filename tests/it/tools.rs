@@ -52,8 +52,9 @@ fn shop(orders: &Endpoint) -> (tempfile::TempDir, Setup) {
 
 /// A scripted stream of a native model.
 fn says(events: &[Value]) -> Value {
-    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    let respond = json!({ "status": 200, "content_type": "text/event-stream", "body": body + "data: [DONE]\n\n" });
+    let events = events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]);
+    let body = events.map(|event| format!("data: {event}\n\n")).collect::<Vec<_>>().concat();
+    let respond = json!({ "status": 200, "content_type": "text/event-stream", "body": body });
     json!({ "service": "ai", "operation": "chat", "times": 1, "respond": respond })
 }
 
@@ -65,8 +66,8 @@ fn wants(calls: &[(&str, Value)]) -> Value {
 /// Messages of the last chat call.
 fn last_prompt(bot: &Bot) -> Vec<Value> {
     let log = bot.cloud.requests();
-    let chats = log["requests"].as_array().unwrap().iter().filter(|call| call["operation"] == "chat");
-    let request = &chats.last().unwrap()["request"];
+    let mut chats = log["requests"].as_array().unwrap().iter().filter(|call| call["operation"] == "chat");
+    let request = &chats.next_back().unwrap()["request"];
     request.pointer("/inputs/messages").or(request.pointer("/messages")).unwrap().as_array().unwrap().clone()
 }
 
