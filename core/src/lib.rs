@@ -20,7 +20,7 @@
 //!
 //! [`search`] answers while somebody is still typing, without a model, from the same [`full_text`] index.
 //!
-//! What may be said again is in the [`cache`]. What a visitor thinks of an answer is kept by [`feedback`]; how an
+//! What may be said again is in the [`cache`], and [`wording`] says who has asked the same. What a visitor thinks of an answer is kept by [`feedback`]; how an
 //! answer came about stands in its [`trace`]. Who asks for a person ([`escalation`]), or is in no good mood, is
 //! shown the way to one, and a conversation goes there by [`handoff`].
 //!
@@ -77,6 +77,7 @@ pub mod text_fragment;
 pub mod tools;
 pub mod trace;
 pub mod upstream;
+pub mod wording;
 
 pub mod error;
 pub mod settings;

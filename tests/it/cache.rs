@@ -8,6 +8,7 @@ use docent_core::answer;
 use docent_core::api::Ask;
 use docent_core::draft::Unstreamed;
 use docent_core::settings::Settings;
+use docent_core::wording;
 use docent_local::ports::LocalPorts;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -36,6 +37,34 @@ fn kept(bot: &Bot, count: u64) {
         (body["result"][0]["results"][0]["n"] == count).then_some(())
     };
     eventually("the answer in the cache", rows);
+}
+
+#[test]
+fn who_asks_the_same_in_other_words_gets_the_answer_again_and_who_asks_something_else_never() {
+    #[derive(serde::Deserialize)]
+    struct Case {
+        question: String,
+        same: Vec<String>,
+        other: Vec<String>,
+    }
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../fixtures/rewordings.json")).unwrap();
+    let is_same = |one: &str, other: &str| wording::essence(one) == wording::essence(other);
+    for Case { question, same, other } in &cases {
+        assert!(same.iter().any(|same| is_same(question, same)), "{question}");
+        for other in other {
+            assert!(!is_same(question, other), "{question} | {other}");
+        }
+    }
+    let bot = setup().start();
+    let first = bot.ask("How do I ingest my documentation?", None);
+    kept(&bot, 1);
+    for reworded in
+        ["how can we ingest our documentation", "Hi, could you tell me how to ingest documentation? Thanks!"]
+    {
+        let again = bot.ask(reworded, None);
+        assert_eq!((&again["cached"], &again["answer"]), (&json!(true), &first["answer"]), "{reworded}: {again:#}");
+    }
+    assert_eq!(bot.ask("Why do I ingest my documentation?", None)["cached"], false);
 }
 
 #[test]

@@ -23,13 +23,13 @@ fn set(config: &mut WorkerdConfig, name: &str, value: &str) {
 fn provider(config: &mut WorkerdConfig) {
     let url = format!("http://{}/v1", config.cloud);
     set(config, "PROVIDER_URL", &url);
-    set(config, "PROVIDER_KEY", "a key of the provider");
+    set(config, "PROVIDER_KEY", "a-key-of-the-provider");
 }
 
 fn gateway_by_address(config: &mut WorkerdConfig) {
     let url = format!("http://{}/v1/account/default", config.cloud);
     set(config, "GATEWAY_URL", &url);
-    set(config, "WORKERS_AI_TOKEN", "a token of the account");
+    set(config, "WORKERS_AI_TOKEN", "a-token-of-the-account");
     config.ai = false;
 }
 
@@ -89,7 +89,7 @@ fn models_are_asked_the_way_that_the_settings_say_and_health_tells_which() {
         assert_eq!(health["status"], "ok", "{name}: {health:#}");
         let told = health["upstreams"]["workers_ai"].as_str().unwrap();
         assert!(told.starts_with(workers_ai), "{name}: {told}");
-        assert!(!health.to_string().contains("a key of") && !health.to_string().contains("a token of"), "{name}");
+        assert!(!health.to_string().contains("a-key-of") && !health.to_string().contains("a-token-of"), "{name}");
         bot.cloud.clear_requests();
         let answer = traced(&bot, QUESTION, &json!({}));
         assert_eq!(answer["refused"], false, "{name}: {answer:#}");
