@@ -4,6 +4,9 @@
 //! ask D1 on every turn shows beside the bot without D1. CPU is what Cloudflare bills; it is user
 //! plus system time of each one's own workerd, so that neither the stand-in nor this program counts.
 //!
+//! `cargo bench -p docent-tests --bench turn -- <folder>` has another build of the Worker take part,
+//! `before`, with D1: what a change costs.
+//!
 //! They take turns, round by round, since the speed of a shared machine drifts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
 // a benchmark that cannot run has nothing to say
@@ -55,13 +58,19 @@ fn main() {
         vec![Module { name: "index.js".to_owned(), content }]
     };
     let docent = workerd::read_modules(&root.join("worker/build")).expect("build the Worker first");
-    let mut contenders = [
+    let mut contenders = vec![
         Contender { name: "bare", path: "/", workerd: start(script("bare.js")), session: None },
         Contender { name: "docent", path: "/v1/chat", workerd: start(docent.clone()), session: None },
         Contender { name: "docent + D1", path: "/v1/chat", workerd: bound(docent, Some("docent")), session: None },
         Contender { name: "tutorial", path: "/", workerd: start(script("tutorial.js")), session: None },
         Contender { name: "passthrough", path: "/", workerd: start(script("passthrough.js")), session: None },
     ];
+    if let Some(build) = std::env::args().skip(1).find(|argument| argument != "--bench") {
+        let before =
+            workerd::read_modules(Path::new(&build)).expect("the folder of a built Worker: index.js and index_bg.wasm");
+        let workerd = bound(before, Some("docent"));
+        contenders.push(Contender { name: "before", path: "/v1/chat", workerd, session: None });
+    }
     println!("CPU of workerd per turn, {ROUNDS} rounds of {TURNS} turns, {AT_ONCE} at a time");
     for contender in &contenders {
         let events = ask(contender, &json!({ "message": QUESTION })).matches("data: ").count();
