@@ -29,7 +29,7 @@ use crate::retrieve::{self, Found, Nearest};
 use crate::session::{self, Finish, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::{CitedSource, Part, ToolStarted};
-use crate::tools::{self, Asker, Calls, Tool};
+use crate::tools::{self, Asker, Calls, Outcome as Came, Tool};
 use crate::trace::{
     self, Candidate, Kept, Mood, RefusedBy, Rewrite, RoutedBy, Rules, Steps, TRACE_VERSION, Trace, Try, Unknown,
 };
@@ -871,6 +871,9 @@ async fn store(
 ) -> Outcome {
     let cost = prepared.trace.tries.iter().filter_map(|made| made.cost).fold(prepared.cost, Cost::add).rounded();
     let session_cost = prepared.spent.map(|spent| (spent + cost).rounded());
+    // What a tool said is on none of the pages.
+    let is_of_pages =
+        prepared.trace.calls.iter().all(|call| call.outcome != Came::Answered) || !trace::cited(&draft.text).is_empty();
     let turn = Turn {
         v: TURN_VERSION,
         id: prepared.message_id,
@@ -878,7 +881,7 @@ async fn store(
         question: prepared.question,
         finish: if error.is_some() { Finish::Error } else { draft.finish() },
         answer: draft.text,
-        sources: prepared.sources,
+        sources: if is_of_pages { prepared.sources } else { Vec::new() },
         citations: draft.citations,
         refused: draft.refused,
         model: draft.model,

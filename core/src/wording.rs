@@ -2,7 +2,7 @@
 //!
 //! Nearness of vectors does not tell that. Questions that differ in the one word that matters, such as
 //! "primary" and "secondary", lie as near to each other as questions that mean the same: of the 4,561
-//! questions of SQuAD's development set, eight pairs with different answers have a cosine above 0.97 and
+//! questions of `SQuAD`'s development set, eight pairs with different answers have a cosine above 0.97 and
 //! one above 0.99 (all-MiniLM-L6-v2), and eleven pairs with the same answer. So only what is known to say
 //! nothing is left out, and every other word has to be there, in the same order.
 //!

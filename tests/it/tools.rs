@@ -207,6 +207,7 @@ fn a_call_that_does_not_fit_is_not_made_and_the_model_is_told_why() {
     orders.will(&[order()]);
     let mended = bot.ask(STATUS, None);
     assert!(mended["answer"].as_str().unwrap().contains("shipped"), "{mended:#}");
+    assert_eq!(mended["sources"], json!([]), "no page has that");
     assert_eq!(mended["tools"].as_array().unwrap().len(), 2);
 }
 

@@ -348,6 +348,18 @@ const tests = [
     }
   })],
 
+  ['what a tool said has no pages below it, unless it cites one', () => visit('/', async (page) => {
+    await input(page).waitFor();
+    const called = { type: 'data-docent-tool', data: { name: 'order_status' } };
+    const finish = (ok) => ({ ...FINISH, messageMetadata: { ...FINISH.messageMetadata, tools: [{ name: 'order_status', ok }] } });
+    for (const [at, [words, ok, visible]] of [['It was shipped.', true, false], ['It was shipped [1].', true, true],
+      ['It could not be looked up.', false, true]].entries()) {
+      await answerWith(page, [START, SOURCE, called, text(words), finish(ok)]);
+      await ask(page, QUESTION, at + 1);
+      assert.equal(await turns(page).last().locator('.source').isVisible(), visible, words);
+    }
+  })],
+
   ['Markdown looks the same however it was cut while it streamed', () => visit('/', async (page) => {
     await input(page).waitFor();
     const differing = await page.evaluate((texts) => {

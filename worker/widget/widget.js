@@ -894,8 +894,10 @@
       this.say('');
     }
 
-    finish({ refused, memory: kept, finishReason }) {
+    finish({ refused, memory: kept, finishReason, tools }) {
       this.#settle();
+      // What a tool said is on none of the pages.
+      if (tools?.some((tool) => tool.ok) && !this.#answer.querySelector('.cite')) this.#list.hidden = true;
       this.node.classList.toggle('refused', Boolean(refused));
       if (refused) this.say(TEXTS.refused, 'label');
       const remark = { length: TEXTS.cut, error: TEXTS.unfinished }[finishReason] ?? (kept === 'unavailable' ? TEXTS.forgetful : null);

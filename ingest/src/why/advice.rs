@@ -3,6 +3,7 @@
 
 use docent_core::error::Code;
 use docent_core::handoff::Why;
+use docent_core::tools::Outcome;
 use docent_core::trace::{Candidate, Dropped, RefusedBy, Trace, Unknown};
 
 use super::Page;
@@ -18,6 +19,9 @@ pub(super) fn outcome(trace: &Trace) -> String {
         (None, Some(RefusedBy::Threshold)) => "refused: too little evidence".to_owned(),
         (None, Some(RefusedBy::Model)) => "refused by the model".to_owned(),
         (None, None) if pointed_to_person(trace) => "pointed to a person".to_owned(),
+        (None, None) if trace.cited.is_empty() && trace.calls.iter().any(|call| call.outcome == Outcome::Answered) => {
+            "answered by a tool".to_owned()
+        }
         (None, None) if trace.cited.is_empty() => "answered without a citation".to_owned(),
         (None, None) => "answered".to_owned(),
     }
