@@ -788,6 +788,10 @@ async fn write<P: Ports>(
             continue;
         };
         log(ports, &prepared.trace_id, &model.id, &fault);
+        if std::mem::take(&mut reader.is_held) {
+            // Nobody has read it, and nobody will.
+            draft.begin("", &[]);
+        }
         if shown {
             // Another answer cannot be put behind words that were shown.
             return Err(fault);
@@ -797,7 +801,6 @@ async fn write<P: Ports>(
             Remedy::WithoutGateway if matches!(call.route, Route::Gateway(_)) => call.route = Route::Direct,
             Remedy::Shrink if !shrunk => shrunk = true,
             Remedy::Refuse => {
-                reader.is_held = false;
                 draft.refuse(reader);
                 return Ok(());
             }
@@ -906,7 +909,7 @@ async fn store(
         session_cost,
         model: turn.model.clone(),
         usage: draft.usage,
-        tools: trace.calls.iter().map(ToolUse::from).collect(),
+        tools: tools::used(settings, &trace.calls).map(ToolUse::from).collect(),
         cached: trace.cached,
         suggestions: suggestions.unwrap_or_else(|| retrieve::suggestions(&trace.candidates, &trace.cited)),
         refusal: trace.refused_by.map(|by| Refusal {

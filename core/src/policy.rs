@@ -82,9 +82,12 @@ pub fn remedy(fault: &Fault) -> Remedy {
         // 0: no answer at all.
         Fault::Webhook { status: 0 | 408 | 409 | 425 | 429 | 500.., .. } => Remedy::Retry,
         Fault::Withheld => Remedy::Refuse,
-        Fault::Vectorize { .. } | Fault::Kv(_) | Fault::D1(_) | Fault::Webhook { .. } | Fault::NoBinding(_) => {
-            Remedy::None
-        }
+        Fault::Vectorize { .. }
+        | Fault::Kv(_)
+        | Fault::D1(_)
+        | Fault::Webhook { .. }
+        | Fault::Tool { .. }
+        | Fault::NoBinding(_) => Remedy::None,
     }
 }
 
@@ -125,6 +128,7 @@ pub fn tell(fault: &Fault, now_ms: u64) -> ApiError {
         Fault::Webhook { .. } => {
             ApiError::new(Code::Upstream, "the conversation could not be delivered; try again, or in another way")
         }
+        Fault::Tool { .. } => ApiError::new(Code::Upstream, "what was to be looked up could not be; try again"),
         Fault::Withheld => ApiError::new(
             Code::Withheld,
             "the answer strayed from the documentation and was cut off; ask in other words",

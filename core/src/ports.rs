@@ -279,6 +279,14 @@ pub enum Fault {
         /// Why there was none.
         message: String,
     },
+    /// A call of a tool came to nothing, or was not made.
+    #[error("the tool {name}: {reason}")]
+    Tool {
+        /// As the model named it.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The model repeated the prompt, which is not for readers.
     #[error("the model's answer repeats docent's instructions; it was cut off there")]
     Withheld,

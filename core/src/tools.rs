@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::handoff::pseudonym;
 use crate::injection;
-use crate::ports::{Host, Limit, Post, Posted};
+use crate::ports::{Fault, Host, Limit, Post, Posted, log};
 use crate::settings::Settings;
 use crate::upstream::Request;
 use crate::workers_ai::{FunctionCall, Message, Role, ToolCall, ToolCallPart};
@@ -26,7 +26,7 @@ const MAX_TOOLS: usize = 8;
 const MAX_NAME_CHARS: usize = 64;
 
 /// Times that a model may ask for calls before it has to answer.
-pub(crate) const MAX_ROUNDS: usize = 3;
+const MAX_ROUNDS: usize = 3;
 /// Calls that are made for one answer at most.
 const MAX_CALLS: usize = 6;
 /// Longest wait for one call, and for all calls of an answer, milliseconds.
@@ -58,7 +58,7 @@ pub struct Tool {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters(Value);
 
-/// What is read of a schema, besides [`TYPES`].
+/// What is read of a schema.
 const OF_OBJECT: [&str; 4] = ["type", "properties", "required", "additionalProperties"];
 const OF_PROPERTY: [&str; 7] = ["type", "description", "enum", "minLength", "maxLength", "minimum", "maximum"];
 const TYPES: [&str; 4] = ["string", "integer", "number", "boolean"];
@@ -293,7 +293,7 @@ pub(crate) struct Calls {
     /// As they are kept.
     pub(crate) made: Vec<Called>,
     /// Times that the model asked.
-    pub(crate) rounds: usize,
+    rounds: usize,
     began_at: u64,
 }
 
@@ -352,6 +352,11 @@ impl Calls {
                     (content.to_owned(), Called { ms: 0, ..called.clone() })
                 }
             };
+            if called.outcome != Outcome::Answered {
+                let Called { name, reason, .. } = &called;
+                let fault = Fault::Tool { name: name.clone(), reason: reason.clone() };
+                log(ports, asker.trace_id, "call tool", &fault);
+            }
             let (name, tool_call_id) = (Some(called.name.clone()), Some(id));
             self.said.push(Message { tool_call_id, name, ..Message::new(Role::Tool, content) });
             self.made.push(called);
@@ -370,6 +375,11 @@ impl Called {
     fn new(FunctionCall { name, arguments }: FunctionCall, outcome: Outcome, reason: String, ms: u64) -> Self {
         Self { name, arguments, outcome, reason, ms }
     }
+}
+
+/// The calls of tools that there are: what else a model names is only words of its own.
+pub(crate) fn used<'c>(settings: &Settings, calls: &'c [Called]) -> impl Iterator<Item = &'c Called> {
+    calls.iter().filter(|call| settings.tools.iter().any(|tool| tool.name == call.name))
 }
 
 /// What came of a call: the answer as the model reads it, or why there is none.

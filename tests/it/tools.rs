@@ -199,6 +199,8 @@ fn a_call_that_does_not_fit_is_not_made_and_the_model_is_told_why() {
     bot.script(&json!([wants(&[("delete_order", json!({ "order_number": "XYZ-98765" }))])]));
     bot.ask(STATUS, None);
     assert!(orders.calls().is_empty(), "a tool that nobody declared");
+    bot.script(&json!([wants(&[("delete_order", json!({}))])]));
+    assert!(bot.ask(STATUS, None).get("tools").is_none(), "and that nobody hears of");
 
     bot.script(&json!([
         wants(&[("order_status", json!({}))]),
@@ -253,6 +255,16 @@ fn without_a_page_only_a_tool_or_a_question_back_leads_to_an_answer() {
     assert!(!text(&parts).contains("220"), "{parts:?}");
     let finish = &one(&parts, "finish")["messageMetadata"];
     assert_eq!((&finish["refused"], &finish["refusal"]["by"]), (&json!(true), &json!("threshold")), "{finish:#}");
+
+    // Words that nobody was shown do not come out of a failure either.
+    let respond = json!({ "status": 200, "content_type": "text/event-stream",
+        "body": "data: {\"response\":\"Bread is baked at 220 degrees, says nobody but this model here.\"}\n\n" });
+    bot.script(&json!([{ "service": "ai", "operation": "chat", "respond": respond }]));
+    let parts = bot.stream(&json!({ "message": "How do I bake bread?" }));
+    assert!(!format!("{parts:?}").contains("220"), "{parts:?}");
+    assert!(parts.iter().all(|part| !part.kind().starts_with("text-")), "{parts:?}");
+    one(&parts, "data-docent-error");
+    bot.script(&json!([]));
 
     let back = bot.ask("Where is my order?", None);
     assert_eq!(back["answer"], "Which order number is it about?", "{back:#}");
