@@ -3,8 +3,10 @@
 //! Nearness of vectors does not tell that. Questions that differ in the one word that matters, such as
 //! "primary" and "secondary", lie as near to each other as questions that mean the same: of the 4,561
 //! questions of `SQuAD`'s development set, eight pairs with different answers have a cosine above 0.97 and
-//! one above 0.99 (all-MiniLM-L6-v2), and eleven pairs with the same answer. So only what is known to say
-//! nothing is left out, and every other word has to be there, in the same order.
+//! one above 0.99 (all-MiniLM-L6-v2), and eleven pairs with the same answer. "How do I migrate from Poetry?"
+//! and "… to Poetry?" have 0.994. So only what is known to say nothing is left out, and every other word has to
+//! be there, in the same order: of the rewordings in `tests/fixtures/rewordings.json`, that finds 33 of 49 and
+//! none of the 47 other questions, where a cosine of 0.99 finds 5 and one wrong one, of 0.97 19 and three.
 //!
 //! The phrases are English. A question in another language keeps all its words.
 
