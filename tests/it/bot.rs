@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use docent_core::trace::Trace;
 use docent_ingest::report::Report;
 use docent_ingest::settings::{Given, GivenConnection, Settings};
 use docent_local::{Cloud, CloudConfig, Workerd, WorkerdConfig, workerd};
@@ -15,6 +16,9 @@ pub(crate) const DOCS_URL: &str = "https://docs.example/";
 
 /// Vectorize index and KV namespace that the Worker is bound to.
 pub(crate) const NAME: &str = "docent";
+
+/// Key of those who may see traces, where a test sets one.
+pub(crate) const TRACE_KEY: &str = "the key of those who may see traces";
 
 /// The project's root.
 pub(crate) fn root() -> &'static Path {
@@ -177,6 +181,39 @@ impl Bot {
         let reply = self.post(&body);
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.json()
+    }
+
+    /// A question, answered in one piece with the way to the answer; for a bot with [`TRACE_KEY`].
+    pub(crate) fn explained(&self, message: &str, more: &Value) -> (Value, Trace) {
+        let mut body = json!({ "message": message, "stream": false, "trace": true });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let key = format!("Bearer {TRACE_KEY}");
+        let reply = self.request("POST", "/v1/chat", &[("authorization", &key)], Some(&body.to_string()));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let answer = reply.json();
+        let trace = serde_json::from_value(answer["trace"].clone()).unwrap();
+        (answer, trace)
+    }
+
+    /// The answers of a conversation of two turns.
+    pub(crate) fn conversation(&self) -> (Value, Value) {
+        let first = self.ask("What does make run do?", None);
+        let second = self.ask("How do I stop it?", first["session"].as_str());
+        (first, second)
+    }
+
+    /// What D1 answers to a statement.
+    pub(crate) fn query(&self, sql: &str) -> Value {
+        let url = format!("{}/accounts/local/d1/database/{NAME}/query", self.cloud.api_base());
+        let request = ureq::post(&url).header("authorization", "Bearer local");
+        let body = request.send(json!({ "sql": sql }).to_string()).unwrap().body_mut().read_to_string().unwrap();
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The rows that a statement finds in D1.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Value> {
+        let body = self.query(sql);
+        body["result"][0]["results"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
     }
 
     /// A question, answered as a stream that is read to its end.

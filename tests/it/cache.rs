@@ -28,14 +28,7 @@ fn setup() -> Setup {
 
 /// Waits until an answer is kept: the Worker keeps it after its reader has it.
 fn kept(bot: &Bot, count: u64) {
-    let rows = || {
-        let url = format!("{}/accounts/local/d1/database/{NAME}/query", bot.cloud.api_base());
-        let request = ureq::post(&url).header("authorization", "Bearer local");
-        let sql = json!({ "sql": "SELECT count(*) AS n FROM answer" }).to_string();
-        let body: Value =
-            serde_json::from_str(&request.send(sql).unwrap().body_mut().read_to_string().unwrap()).unwrap();
-        (body["result"][0]["results"][0]["n"] == count).then_some(())
-    };
+    let rows = || (bot.rows("SELECT count(*) AS n FROM answer")[0]["n"] == count).then_some(());
     eventually("the answer in the cache", rows);
 }
 

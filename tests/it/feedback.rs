@@ -16,28 +16,13 @@ fn rate(bot: &Bot, body: &Value) -> Reply {
 
 /// What is kept, as whoever evaluates the bot reads it.
 fn kept(bot: &Bot) -> Vec<Value> {
-    let body = query(bot, "SELECT * FROM feedback ORDER BY message_id");
+    let body = bot.query("SELECT * FROM feedback ORDER BY message_id");
     body["result"][0]["results"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
 }
-
-fn query(bot: &Bot, sql: &str) -> Value {
-    let url = format!("{}/accounts/local/d1/database/{NAME}/query", bot.cloud.api_base());
-    let request = ureq::post(&url).header("authorization", "Bearer local");
-    let body = request.send(json!({ "sql": sql }).to_string()).unwrap().body_mut().read_to_string().unwrap();
-    serde_json::from_str(&body).unwrap()
-}
-
-/// A conversation of two turns.
-fn conversation(bot: &Bot) -> (Value, Value) {
-    let first = bot.ask("What does make run do?", None);
-    let second = bot.ask("How do I stop it?", first["session"].as_str());
-    (first, second)
-}
-
 #[test]
 fn a_rating_is_kept_with_what_it_was_about_and_a_later_one_replaces_it() {
     let bot = Bot::start();
-    let (first, second) = conversation(&bot);
+    let (first, second) = bot.conversation();
     let down = json!({
         "session": second["session"], "message_id": second["message_id"], "rating": "down",
         "reasons": ["outdated", "'); DROP TABLE feedback; --"], "comment": "It says \"Ctrl-C\" — and then?",
@@ -79,7 +64,7 @@ fn a_rating_is_kept_with_what_it_was_about_and_a_later_one_replaces_it() {
 #[test]
 fn only_an_answer_of_ones_own_conversation_can_be_rated() {
     let bot = Bot::start();
-    let (_, answer) = conversation(&bot);
+    let (_, answer) = bot.conversation();
     let stranger = bot.ask("What is docent?", None);
     let rating = |change: Value| {
         let mut body = json!({ "session": answer["session"], "message_id": answer["message_id"], "rating": "up" });
@@ -106,7 +91,7 @@ fn only_an_answer_of_ones_own_conversation_can_be_rated() {
     let most = json!({ "reasons": vec!["é".repeat(64); 10], "comment": "é".repeat(2_000) });
     assert_eq!(rate(&bot, &rating(most)).status, 204, "up to the limits");
 
-    query(&bot, "DROP TABLE feedback");
+    bot.query("DROP TABLE feedback");
     let reply = rate(&bot, &rating(json!({})));
     assert_eq!((reply.status, reply.error().as_str()), (503, "not_ready"));
     assert!(reply.body.contains("npx wrangler d1 migrations apply CONTENT --remote"), "{}", reply.body);
@@ -115,7 +100,7 @@ fn only_an_answer_of_ones_own_conversation_can_be_rated() {
 #[test]
 fn of_what_was_asked_before_it_keeps_what_the_bot_was_reminded_of() {
     let bot = Setup::default().var("HISTORY_TURNS", "1").start();
-    let (_, second) = conversation(&bot);
+    let (_, second) = bot.conversation();
     let third = bot.ask("And how do I start it again?", second["session"].as_str());
     let body = json!({ "session": third["session"], "message_id": third["message_id"], "rating": "up" });
     assert_eq!(rate(&bot, &body).status, 204);
@@ -125,7 +110,7 @@ fn of_what_was_asked_before_it_keeps_what_the_bot_was_reminded_of() {
 #[test]
 fn a_bot_without_a_database_says_that_it_keeps_none() {
     let without = Setup { change: |config| config.content = None, ..Setup::default() }.start();
-    let (_, answer) = conversation(&without);
+    let (_, answer) = without.conversation();
     let body = json!({ "session": answer["session"], "message_id": answer["message_id"], "rating": "up" });
     let reply = rate(&without, &body);
     assert_eq!((reply.status, reply.error().as_str()), (404, "not_found"));
@@ -138,7 +123,7 @@ fn a_worker_and_the_native_flow_keep_it_alike() {
     let settings = Settings::parse(|name| (name == "SESSION_SECRET").then(|| SECRET.to_owned())).unwrap();
     let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
     ports.content = Some(NAME.to_owned());
-    let (_, answer) = conversation(&bot);
+    let (_, answer) = bot.conversation();
     let empty = session::mint(SECRET, "0123456789abcdef0123456789abcdef", 99_999_999_999);
     let refused = |service: &str, operation: &str| {
         let body =
@@ -168,12 +153,12 @@ fn a_worker_and_the_native_flow_keep_it_alike() {
         let reply = rate(&bot, body);
         bot.script(&json!([]));
         let worker = rows(&if reply.status == 204 { String::new() } else { reply.error() });
-        query(&bot, "DELETE FROM feedback");
+        bot.query("DELETE FROM feedback");
         bot.script(&faults);
         let native = pollster::block_on(feedback::keep(&ports, &settings, body.to_string().as_bytes(), "trace"));
         bot.script(&json!([]));
         let native = rows(native.err().map_or("", |error| error.code.as_str()));
-        query(&bot, "DELETE FROM feedback");
+        bot.query("DELETE FROM feedback");
         assert_eq!(worker, native, "{name}");
         assert_eq!(worker.1.len(), usize::from(name == "all is well"), "{name}");
     }

@@ -6,13 +6,12 @@ use std::path::Path;
 use docent_core::trace::Trace;
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, Setup, one};
+use crate::bot::{Bot, Setup, TRACE_KEY, one};
 use crate::injection::prompt;
 use crate::trouble::fault;
 
 const QUESTION: &str = "Which header carries the trace id of a response?";
 const RERANKER: &str = "@cf/baai/bge-reranker-base";
-const KEY: &str = "the key of those who may see traces";
 
 /// The same page in two versions of a product, told apart by a number.
 fn two_versions(folder: &Path) {
@@ -82,20 +81,10 @@ fn a_refusal_says_what_was_looked_for_and_where_a_person_helps() {
     let config = bot.request("GET", "/v1/config", &[], None).json();
     assert_eq!(config["support_url"], "https://www.example.com/contact");
 }
-
-fn explained(bot: &Bot, question: &str) -> (Value, Trace) {
-    let body = json!({ "message": question, "stream": false, "trace": true }).to_string();
-    let reply = bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body));
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let answer = reply.json();
-    let trace = serde_json::from_value(answer["trace"].clone()).unwrap();
-    (answer, trace)
-}
-
 #[test]
 fn a_reranker_decides_what_comes_first() {
-    let bot = Setup::default().var("RERANK_MODEL", RERANKER).var("TRACE_KEY", KEY).start();
-    let (_, plain) = explained(&bot, QUESTION);
+    let bot = Setup::default().var("RERANK_MODEL", RERANKER).var("TRACE_KEY", TRACE_KEY).start();
+    let (_, plain) = bot.explained(QUESTION, &json!({}));
     let scores: Vec<f64> = plain.candidates.iter().filter_map(|candidate| candidate.reranked).collect();
     assert_eq!(scores.len(), 20, "the best of the fused");
     assert!(scores.is_sorted_by(|a, b| a >= b) && plain.candidates.iter().skip(20).all(|c| c.reranked.is_none()));
@@ -107,7 +96,7 @@ fn a_reranker_decides_what_comes_first() {
         let ranks: Vec<Value> = (0..20).map(|id| json!({ "id": id, "score": f64::from(id) / 20.0 * scale })).collect();
         let said = json!({ "response": ranks }).to_string();
         bot.script(&json!([{ "service": "ai", "operation": "rerank", "respond": { "status": 200, "body": said } }]));
-        let (answer, turned) = explained(&bot, QUESTION);
+        let (answer, turned) = bot.explained(QUESTION, &json!({}));
         bot.script(&json!([]));
         let best = bot.cloud.requests();
         let asked = best["requests"].as_array().unwrap().iter().rfind(|call| call["operation"] == "rerank").unwrap();
@@ -121,11 +110,11 @@ fn a_reranker_decides_what_comes_first() {
 
 #[test]
 fn without_its_reranker_the_bot_answers_in_the_order_of_the_search_and_refuses_nothing_unasked() {
-    let setup = Setup::default().var("TRACE_KEY", KEY).var("REFUSE_BELOW", "0.999");
+    let setup = Setup::default().var("TRACE_KEY", TRACE_KEY).var("REFUSE_BELOW", "0.999");
     let bot = setup.var("RERANK_MODEL", RERANKER).start();
     let unsure = r#"{"response":[{"id":0,"score":0.99}]}"#;
     bot.script(&json!([fault("ai", "rerank", 200, unsure)]));
-    let (answer, _) = explained(&bot, QUESTION);
+    let (answer, _) = bot.explained(QUESTION, &json!({}));
     assert_eq!(answer["refusal"]["by"], "threshold", "{answer:#}");
     let nan = r#"{"response":[{"id":0,"score":"high"},{"id":1}]}"#;
     let (beyond, before) = (r#"{"response":[{"id":99,"score":1}]}"#, r#"{"response":[{"id":-1,"score":0.9}]}"#);
@@ -142,7 +131,7 @@ fn without_its_reranker_the_bot_answers_in_the_order_of_the_search_and_refuses_n
     ];
     for (name, script) in cases {
         bot.script(&json!([script]));
-        let (answer, trace) = explained(&bot, QUESTION);
+        let (answer, trace) = bot.explained(QUESTION, &json!({}));
         assert!(answer["sources"].to_string().contains("http-api#errors"), "{name}: {answer:#}");
         assert_eq!(answer["refused"], false, "{name}: {answer:#}");
         assert!(trace.candidates.iter().all(|candidate| candidate.reranked.is_none()), "{name}");
@@ -152,12 +141,16 @@ fn without_its_reranker_the_bot_answers_in_the_order_of_the_search_and_refuses_n
 #[test]
 fn a_follow_up_is_written_anew_where_a_model_is_set_for_that() {
     let model = "@cf/meta/llama-3.2-3b-instruct";
-    let bot = Setup::default().var("REWRITE_MODEL", model).var("TRACE_KEY", KEY).start();
+    let bot = Setup::default().var("REWRITE_MODEL", model).var("TRACE_KEY", TRACE_KEY).start();
     let follow_up = |question: &str| {
         let first = bot.ask(QUESTION, None);
         let body = json!({ "message": question, "session": first["session"], "stream": false, "trace": true });
-        let reply =
-            bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body.to_string()));
+        let reply = bot.request(
+            "POST",
+            "/v1/chat",
+            &[("authorization", &format!("Bearer {TRACE_KEY}"))],
+            Some(&body.to_string()),
+        );
         (reply.json()["cost_usd"].as_f64(), serde_json::from_value::<Trace>(reply.json()["trace"].clone()).unwrap())
     };
     let says = |text: &str| {

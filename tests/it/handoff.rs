@@ -9,11 +9,11 @@ use docent_core::draft::Unstreamed;
 use docent_core::handoff;
 use docent_core::ports::{Classify, Fault};
 use docent_core::settings::Settings;
-use docent_core::trace::{Trace, Unknown};
+use docent_core::trace::Unknown;
 use docent_core::upstream::{self, Route};
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, NAME, Reply, Setup, one, text};
+use crate::bot::{Bot, NAME, Reply, Setup, TRACE_KEY, one, text};
 use crate::endpoint::{Act, Call, Endpoint};
 use crate::trouble::fault;
 use crate::why::kept;
@@ -23,22 +23,11 @@ const FED_UP: &str = "This is useless, nothing works and I am so frustrated! Whi
 const PERSON: &str = "Please let me talk to a human";
 const CONTACT: &str = "https://www.example.com/contact";
 const CLASSIFIER: &str = "@cf/huggingface/distilbert-sst-2-int8";
-const KEY: &str = "the key of those who may see traces";
 const SECRET: &str = "the secret that both implementations sign with";
 
 fn hand_over(bot: &Bot, body: &Value) -> Reply {
     bot.request("POST", "/v1/handoff", &[], Some(&body.to_string()))
 }
-
-fn explained(bot: &Bot, message: &str) -> (Value, Trace) {
-    let body = json!({ "message": message, "stream": false, "trace": true }).to_string();
-    let reply = bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body));
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let answer = reply.json();
-    let trace = serde_json::from_value(answer["trace"].clone()).unwrap();
-    (answer, trace)
-}
-
 #[test]
 fn with_no_way_to_a_person_nothing_is_called_and_nothing_is_said() {
     let bot = Bot::start();
@@ -56,12 +45,12 @@ fn with_no_way_to_a_person_nothing_is_called_and_nothing_is_said() {
 
 #[test]
 fn who_asks_for_a_person_is_shown_the_way_and_for_nothing_else_no_model_is_asked() {
-    let bot = Setup::default().var("SUPPORT_URL", CONTACT).var("TRACE_KEY", KEY).start();
+    let bot = Setup::default().var("SUPPORT_URL", CONTACT).var("TRACE_KEY", TRACE_KEY).start();
     let way = json!({ "why": "asked", "support_url": CONTACT, "transcript": false });
     let ingested = bot.calls("ai.embed");
     // Nothing that could be down is needed for it.
     bot.script(&json!([fault("ai", "embed", 500, "x"), fault("ai", "chat", 500, "x"), fault("d1", "query", 500, "x")]));
-    let (answer, trace) = explained(&bot, PERSON);
+    let (answer, trace) = bot.explained(PERSON, &json!({}));
     assert_eq!((&answer["handoff"], &answer["refused"], &answer["sources"]), (&way, &json!(false), &json!([])));
     assert_eq!(answer["answer"], format!("A person can help you at [{CONTACT}]({CONTACT})."));
     assert_eq!(
@@ -85,9 +74,9 @@ fn who_asks_for_a_person_is_shown_the_way_and_for_nothing_else_no_model_is_asked
 #[test]
 fn who_is_fed_up_is_shown_the_way_beside_the_answer() {
     let hook = Endpoint::start();
-    let setup = Setup::default().var("HANDOFF_URL", &hook.url()).var("TRACE_KEY", KEY);
+    let setup = Setup::default().var("HANDOFF_URL", &hook.url()).var("TRACE_KEY", TRACE_KEY);
     let bot = setup.var("MOOD_MODEL", CLASSIFIER).start();
-    let (answer, trace) = explained(&bot, FED_UP);
+    let (answer, trace) = bot.explained(FED_UP, &json!({}));
     assert_eq!(answer["handoff"], json!({ "why": "mood", "transcript": true }));
     assert!(answer["answer"].as_str().unwrap().contains("x-docent-trace-id"), "{answer:#}");
     let mood = trace.mood.unwrap();
@@ -101,23 +90,23 @@ fn who_is_fed_up_is_shown_the_way_beside_the_answer() {
     }
     assert!(trace.steps.mood_ms > 0 && trace.steps.mood_ms <= trace.steps.answered_ms, "{:?}", trace.steps);
 
-    let (answer, trace) = explained(&bot, QUESTION);
+    let (answer, trace) = bot.explained(QUESTION, &json!({}));
     assert!(answer.get("handoff").is_none() && trace.handoff.is_none(), "{answer:#}");
     assert!(trace.mood.is_some_and(|mood| mood.score.is_some_and(|score| score >= mood.below)));
     // What a program says is no mood of its user, and who asks for a person needs none.
     let before = bot.calls("ai.classify");
-    let (answer, trace) = explained(&bot, "```\nerror: useless, broken, terrible, stupid garbage\n```");
+    let (answer, trace) = bot.explained("```\nerror: useless, broken, terrible, stupid garbage\n```", &json!({}));
     assert!(answer.get("handoff").is_none() && trace.mood.is_none(), "{answer:#}");
-    explained(&bot, &format!("{QUESTION} I want to talk to a human."));
+    bot.explained(&format!("{QUESTION} I want to talk to a human."), &json!({}));
     assert_eq!(bot.calls("ai.classify"), before);
     assert!(hook.calls().is_empty(), "nothing is sent before the visitor says so");
 }
 
 #[test]
 fn a_mood_that_comes_late_or_not_at_all_costs_the_answer_nothing() {
-    let setup = Setup::default().var("SUPPORT_URL", CONTACT).var("TRACE_KEY", KEY);
+    let setup = Setup::default().var("SUPPORT_URL", CONTACT).var("TRACE_KEY", TRACE_KEY);
     let bot = setup.var("MOOD_MODEL", CLASSIFIER).start();
-    explained(&bot, QUESTION);
+    bot.explained(QUESTION, &json!({}));
     // A search that takes its time, so that what fails has failed by then, its retries included.
     let search = |ms: u32| json!({ "service": "vectorize", "operation": "query", "delay_ms": ms });
     let labels = |body: &str| fault("ai", "classify", 200, body);
@@ -132,7 +121,7 @@ fn a_mood_that_comes_late_or_not_at_all_costs_the_answer_nothing() {
     for (name, unknown, script) in cases {
         bot.script(&json!([script, search(if unknown == Unknown::Late { 300 } else { 1_800 })]));
         let begun = Instant::now();
-        let (answer, trace) = explained(&bot, FED_UP);
+        let (answer, trace) = bot.explained(FED_UP, &json!({}));
         assert!(begun.elapsed() < Duration::from_secs(5), "{name}: {:?}", begun.elapsed());
         assert!(answer["answer"].as_str().unwrap().contains("x-docent-trace-id"), "{name}: {answer:#}");
         assert!(answer.get("handoff").is_none(), "{name}: {answer:#}");
@@ -146,19 +135,12 @@ fn a_mood_that_comes_late_or_not_at_all_costs_the_answer_nothing() {
     }
 }
 
-/// A conversation of two turns.
-fn conversation(bot: &Bot) -> (Value, Value) {
-    let first = bot.ask("What does make run do?", None);
-    let second = bot.ask("How do I stop it?", first["session"].as_str());
-    (first, second)
-}
-
 #[test]
 fn a_conversation_goes_to_the_webhook_when_its_visitor_says_so_and_twice_is_once() {
     let hook = Endpoint::start();
     let setup = Setup::default().var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "of-the-help-desk");
     let bot = setup.var("PRODUCT", "docent").start();
-    let (first, second) = conversation(&bot);
+    let (first, second) = bot.conversation();
     let page = "https://docs.example/quickstart";
     let wish = json!({
         "session": second["session"], "message_id": second["message_id"],
@@ -248,7 +230,7 @@ fn a_wish_is_read_strictly_and_of_ones_own_conversation_only() {
     let hook = Endpoint::start();
     let bot =
         Setup::default().var("HANDOFF_URL", &hook.url()).var("ALLOWED_ORIGINS", "https://www.example.com").start();
-    let (_, answer) = conversation(&bot);
+    let (_, answer) = bot.conversation();
     let stranger = bot.ask("What is docent?", None);
     let cases = [
         (json!({ "session": "s1.0123.99999999999.abcd" }), 401, "bad_session"),
@@ -283,7 +265,7 @@ fn a_wish_is_read_strictly_and_of_ones_own_conversation_only() {
 fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
     let hook = Endpoint::start();
     let setup = Setup { change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() };
-    let setup = setup.var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "key").var("TRACE_KEY", KEY);
+    let setup = setup.var("HANDOFF_URL", &hook.url()).var("HANDOFF_KEY", "key").var("TRACE_KEY", TRACE_KEY);
     let setup = setup.var("MOOD_MODEL", CLASSIFIER);
     let vars = setup.vars.clone();
     let bot = setup.start();
@@ -291,7 +273,7 @@ fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
     let settings = Settings::parse(|name| vars.get(name).cloned().or_else(|| secret(name))).unwrap();
     let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
     ports.content = Some(NAME.to_owned());
-    let (_, answer) = conversation(&bot);
+    let (_, answer) = bot.conversation();
     let cases: [(&str, &[Act], Value); 6] = [
         ("all is well", &[], json!([])),
         ("down", &[const { Act::Answer(500) }; 9], json!([])),
@@ -332,7 +314,7 @@ fn a_worker_and_the_native_flow_hand_over_and_classify_alike() {
     ] {
         let script = json!([mood, search]);
         bot.script(&script);
-        let (answer, trace) = explained(&bot, message);
+        let (answer, trace) = bot.explained(message, &json!({}));
         bot.script(&script);
         let ask = Ask::parse(json!({ "message": message }).to_string().as_bytes()).unwrap();
         let native = pollster::block_on(async {

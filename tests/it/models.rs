@@ -6,11 +6,10 @@ use std::fmt::Write as _;
 use docent_local::WorkerdConfig;
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, Setup, one, root, text};
+use crate::bot::{Bot, Setup, TRACE_KEY, one, root, text};
 use crate::trouble::fault;
 
 const QUESTION: &str = "Which header carries the trace id of a response?";
-const KEY: &str = "the key of those who may see traces";
 const FIRST: &str = "@cf/meta/llama-3.1-8b-instruct-fast";
 const SECOND: &str = "@cf/meta/llama-3.2-3b-instruct";
 /// Runs at the stand-in's own server with `OpenAI`'s chat API.
@@ -40,16 +39,6 @@ fn calls(bot: &Bot) -> Vec<(String, String)> {
     let of_models = calls.filter(|call| call["service"] == "ai" || call["service"] == "provider");
     let field = |call: &Value, name: &str| call[name].as_str().unwrap().to_owned();
     of_models.map(|call| (field(call, "wire"), field(call, "target"))).collect()
-}
-
-/// An answer with the way to it.
-fn traced(bot: &Bot, message: &str, more: &Value) -> Value {
-    let mut body = json!({ "message": message, "stream": false, "trace": true });
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let reply =
-        bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body.to_string()));
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    reply.json()
 }
 
 /// Its name, what sets it, the wires and models that are then asked, and what health says of Workers AI.
@@ -84,14 +73,14 @@ fn models_are_asked_the_way_that_the_settings_say_and_health_tells_which() {
         ),
     ];
     for (name, change, expected, workers_ai) in ways {
-        let bot = Setup { change, ..Setup::default() }.var("TRACE_KEY", KEY).start();
+        let bot = Setup { change, ..Setup::default() }.var("TRACE_KEY", TRACE_KEY).start();
         let health = bot.get("/v1/health").json();
         assert_eq!(health["status"], "ok", "{name}: {health:#}");
         let told = health["upstreams"]["workers_ai"].as_str().unwrap();
         assert!(told.starts_with(workers_ai), "{name}: {told}");
         assert!(!health.to_string().contains("a-key-of") && !health.to_string().contains("a-token-of"), "{name}");
         bot.cloud.clear_requests();
-        let answer = traced(&bot, QUESTION, &json!({}));
+        let answer = bot.explained(QUESTION, &json!({})).0;
         assert_eq!(answer["refused"], false, "{name}: {answer:#}");
         let expected = expected.map(|(wire, model)| (wire.to_owned(), model.to_owned()));
         assert_eq!(calls(&bot), expected, "{name}");
@@ -108,20 +97,20 @@ fn models_are_asked_the_way_that_the_settings_say_and_health_tells_which() {
 
 #[test]
 fn a_simple_question_goes_to_the_small_model_and_a_request_may_name_another() {
-    let setup = Setup { change: provider, ..Setup::default() }.var("TRACE_KEY", KEY);
+    let setup = Setup { change: provider, ..Setup::default() }.var("TRACE_KEY", TRACE_KEY);
     let bot = setup.var("SMALL_MODEL", SECOND).var("FALLBACK_MODELS", ELSEWHERE).start();
     let routed = |answer: &Value| {
         let trace = &answer["trace"];
         (answer["model"].as_str().unwrap().to_owned(), trace["rules"]["routed"].as_str().unwrap().to_owned())
     };
-    let simple = traced(&bot, QUESTION, &json!({}));
+    let simple = bot.explained(QUESTION, &json!({})).0;
     assert_eq!(routed(&simple), (SECOND.into(), "simple".into()));
     let session = &simple["session"];
-    let follow_up = traced(&bot, "And for feedback?", &json!({ "session": session }));
+    let follow_up = bot.explained("And for feedback?", &json!({ "session": session })).0;
     assert_eq!(routed(&follow_up), (FIRST.into(), "order".into()));
     let long = "Our bot answers some questions and not others. What do I look at, and in which order? ".repeat(2);
-    assert_eq!(routed(&traced(&bot, &long, &json!({}))), (FIRST.into(), "order".into()));
-    let named = traced(&bot, QUESTION, &json!({ "model": ELSEWHERE }));
+    assert_eq!(routed(&bot.explained(&long, &json!({})).0), (FIRST.into(), "order".into()));
+    let named = bot.explained(QUESTION, &json!({ "model": ELSEWHERE })).0;
     assert_eq!(routed(&named), (ELSEWHERE.into(), "request".into()));
     let config = bot.get("/v1/config").json();
     assert_eq!(config["models"], json!([FIRST, ELSEWHERE, SECOND]));
@@ -130,7 +119,7 @@ fn a_simple_question_goes_to_the_small_model_and_a_request_may_name_another() {
 
     bot.script(&json!([fault("ai", "chat", 503, "down")]));
     assert_eq!(
-        routed(&traced(&bot, QUESTION, &json!({}))),
+        routed(&bot.explained(QUESTION, &json!({})).0),
         (ELSEWHERE.into(), "simple".into()),
         "all others are tried"
     );
@@ -240,7 +229,7 @@ fn failures_elsewhere() -> Vec<(String, Value)> {
 fn cell(bot: &Bot, names: &BTreeMap<&str, &str>) -> String {
     bot.cloud.clear_requests();
     let body = json!({ "message": QUESTION, "trace": true }).to_string();
-    let reply = bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body));
+    let reply = bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {TRACE_KEY}"))], Some(&body));
     let parts: Vec<Value> =
         reply.body.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
     let part = |kind: &str| parts.iter().find(|part| part["type"] == kind);
@@ -293,7 +282,8 @@ fn table(failures: &[(String, Value)], service: &str, first: &str, setups: Vec<(
             .map(|(title, setup)| {
                 let names = &names;
                 scope.spawn(move || {
-                    let bot = setup.var("TRACE_KEY", KEY).var("FIRST_BYTE_MS", "300").var("IDLE_MS", "300").start();
+                    let bot =
+                        setup.var("TRACE_KEY", TRACE_KEY).var("FIRST_BYTE_MS", "300").var("IDLE_MS", "300").start();
                     let cells = failures.iter().map(|(_, fault)| {
                         let mut fault = fault.clone();
                         fault["service"] = service.into();

@@ -13,7 +13,6 @@ const STATUS: &str = "What is the status of my order #XYZ-98765?";
 const DELIVERY: &str = "Can you check its estimated delivery date?";
 const FIRST: &str = "@cf/meta/llama-3.1-8b-instruct-fast";
 const KEY: &str = "key-of-the-orders";
-const TRACE_KEY: &str = "the key of those who may see traces";
 
 fn declaration(url: &str) -> String {
     json!([{
@@ -47,7 +46,7 @@ fn shop(orders: &Endpoint) -> (tempfile::TempDir, Setup) {
         "# Shipping\n\nParcels leave our warehouse within two days. A parcel that is lost is sent again.\n",
     );
     let setup = Setup { docs: Some(docs.path().to_owned()), ..Setup::default() };
-    (docs, setup.var("TOOLS", &declaration(&orders.url())).var("TOOL_KEY", KEY).var("TRACE_KEY", TRACE_KEY))
+    (docs, setup.var("TOOLS", &declaration(&orders.url())).var("TOOL_KEY", KEY))
 }
 
 /// A scripted stream of a native model.

@@ -7,13 +7,12 @@ use docent_core::sse::DONE;
 use docent_core::trace::{Candidate, Dropped, RefusedBy, Shares, Trace};
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, Reply, Setup};
+use crate::bot::{Bot, Reply, Setup, TRACE_KEY};
 
-const KEY: &str = "the key of those who may see traces";
 const QUESTION: &str = "Which header carries the trace id of a response?";
 
 fn with_key() -> Setup {
-    Setup::default().var("TRACE_KEY", KEY)
+    Setup::default().var("TRACE_KEY", TRACE_KEY)
 }
 
 fn ask(bot: &Bot, body: &Value, key: &str) -> Reply {
@@ -44,7 +43,7 @@ fn weights(way: &Trace) -> Weights {
 #[test]
 fn a_trace_shows_what_was_found_and_what_of_it_the_model_was_offered() {
     let bot = with_key().start();
-    let first = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY).json();
+    let first = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), TRACE_KEY).json();
     let way = trace(&first);
     assert_eq!((way.queries.as_slice(), way.question.as_str()), (&[QUESTION.to_owned()][..], QUESTION));
     let health = bot.get("/v1/health").json();
@@ -75,7 +74,7 @@ fn a_trace_shows_what_was_found_and_what_of_it_the_model_was_offered() {
 
     let follow_up =
         json!({ "message": "and in the log?", "session": first["session"], "stream": false, "trace": true });
-    let way = trace(&ask(&bot, &follow_up, KEY).json());
+    let way = trace(&ask(&bot, &follow_up, TRACE_KEY).json());
     assert_eq!(way.queries, ["and in the log?".to_owned(), format!("{QUESTION}\nand in the log?")]);
     assert!(way.candidates.len() > 20, "all that both queries found: {}", way.candidates.len());
     let offered: BTreeSet<u32> = way.candidates.iter().filter_map(|candidate| candidate.n).collect();
@@ -94,7 +93,7 @@ fn a_prompt_without_room_for_all_passages_offers_fewer() {
     bot.script(
         &json!([{ "service": "ai", "operation": "chat", "times": 1, "respond": { "status": 413, "body": too_long } }]),
     );
-    let answer = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY).json();
+    let answer = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), TRACE_KEY).json();
     let way = trace(&answer);
     let sources = u32::try_from(answer["sources"].as_array().unwrap().len()).unwrap();
     assert!(sources > 10, "{answer:#}");
@@ -108,18 +107,18 @@ fn a_prompt_without_room_for_all_passages_offers_fewer() {
 fn a_stream_has_its_trace_before_its_end_also_when_it_breaks_off() {
     let bot = with_key().start();
     let body = json!({ "message": QUESTION, "trace": true });
-    let whole = parts(&ask(&bot, &body, KEY));
+    let whole = parts(&ask(&bot, &body, TRACE_KEY));
     let [.., text_end, traced, finish] = whole.as_slice() else { panic!("{whole:#?}") };
     assert_eq!((&text_end["type"], &finish["type"]), (&json!("text-end"), &json!("finish")));
     assert_eq!((&traced["type"], &traced["transient"]), (&json!("data-docent-trace"), &Value::Null));
     assert_eq!(traced["data"]["question"], QUESTION);
 
     bot.script(&json!([{ "service": "ai", "operation": "chat", "cut_after_events": 3 }]));
-    let broken = parts(&ask(&bot, &body, KEY));
+    let broken = parts(&ask(&bot, &body, TRACE_KEY));
     let [.., traced, detail, error] = broken.as_slice() else { panic!("{broken:#?}") };
     assert_eq!((&detail["type"], &error["type"]), (&json!("data-docent-error"), &json!("error")));
     assert_eq!(traced["data"]["candidates"][0]["n"], 1, "{traced:#}");
-    let reply = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), KEY);
+    let reply = ask(&bot, &json!({ "message": QUESTION, "stream": false, "trace": true }), TRACE_KEY);
     assert_eq!((reply.status, reply.json()["trace"]["question"].as_str()), (502, Some(QUESTION)), "{}", reply.body);
 }
 
@@ -128,7 +127,7 @@ fn it_says_who_refused() {
     let bot = with_key().start();
     let refused_by = |message: &str, filter: Value| {
         let body = json!({ "message": message, "filter": filter, "stream": false, "trace": true });
-        let answer = ask(&bot, &body, KEY).json();
+        let answer = ask(&bot, &body, TRACE_KEY).json();
         assert_eq!(answer["refused"], true, "{answer:#}");
         trace(&answer).refused_by
     };
@@ -140,10 +139,10 @@ fn it_says_who_refused() {
 fn below_the_threshold_the_bot_refuses_without_a_model_and_shows_the_nearest_pages() {
     let bot = with_key().start();
     let body = |message: &str| json!({ "message": message, "stream": false, "trace": true });
-    let evidence = trace(&ask(&bot, &body(QUESTION), KEY).json()).evidence;
+    let evidence = trace(&ask(&bot, &body(QUESTION), TRACE_KEY).json()).evidence;
     for (threshold, refused_by) in [(evidence + 1e-6, Some(RefusedBy::Threshold)), (evidence, None)] {
         let bot = with_key().var("REFUSE_BELOW", &threshold.to_string()).start();
-        let answer = ask(&bot, &body(QUESTION), KEY).json();
+        let answer = ask(&bot, &body(QUESTION), TRACE_KEY).json();
         let way = trace(&answer);
         assert_eq!((way.evidence, way.refused_by), (evidence, refused_by), "{threshold}");
         assert_eq!(
@@ -168,7 +167,7 @@ fn the_question_before_counts_as_much_as_the_operator_says() {
         let first = bot.ask(QUESTION, None);
         let body =
             json!({ "message": "How do I ingest?", "session": first["session"], "stream": false, "trace": true });
-        trace(&ask(&bot, &body, KEY).json()).candidates
+        trace(&ask(&bot, &body, TRACE_KEY).json()).candidates
     };
     let mut alone = order("0");
     let mut reversed = alone.clone();
@@ -190,18 +189,18 @@ fn only_who_has_the_key_sees_it() {
     let body = json!({ "message": QUESTION, "stream": false, "trace": true });
     let bot = with_key().start();
     bot.cloud.clear_requests();
-    for key in ["", "wrong", &KEY[1..], &format!("{KEY}s")] {
+    for key in ["", "wrong", &TRACE_KEY[1..], &format!("{TRACE_KEY}s")] {
         let reply = ask(&bot, &body, key);
         assert_eq!((reply.status, reply.error().as_str()), (401, "unauthorized"), "{key}");
     }
     assert_eq!(bot.post(&body).error(), "unauthorized", "without the header");
     assert_eq!(bot.calls("ai.embed"), 0, "none of them cost a call");
     let without = Bot::start();
-    assert_eq!(ask(&without, &body, KEY).error(), "unauthorized", "a bot without a key shows none");
+    assert_eq!(ask(&without, &body, TRACE_KEY).error(), "unauthorized", "a bot without a key shows none");
 
-    let unasked = ask(&bot, &json!({ "message": QUESTION, "stream": false }), KEY).json();
+    let unasked = ask(&bot, &json!({ "message": QUESTION, "stream": false }), TRACE_KEY).json();
     assert!(unasked.get("trace").is_none(), "{unasked:#}");
     let sdk =
         json!({ "messages": [{ "role": "user", "parts": [{ "type": "text", "text": QUESTION }] }], "trace": true });
-    assert!(parts(&ask(&bot, &sdk, KEY)).iter().all(|part| part["type"] != "data-docent-trace"));
+    assert!(parts(&ask(&bot, &sdk, TRACE_KEY)).iter().all(|part| part["type"] != "data-docent-trace"));
 }

@@ -7,9 +7,8 @@ use docent_ingest::settings::{Connection, GivenConnection};
 use docent_ingest::why::{self, Explained, WhyError};
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, NAME, Setup, eventually};
+use crate::bot::{Bot, NAME, Setup, TRACE_KEY, eventually};
 
-const KEY: &str = "the key of those who may see traces";
 const SECRET: &str = "the secret that signs the sessions here";
 const QUESTION: &str = "Which header carries the trace id of a response?";
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -36,15 +35,6 @@ fn explain(bot: &Bot, id: &str) -> Result<Explained, WhyError> {
 pub(crate) fn kept(bot: &Bot, trace_id: &str) -> Explained {
     eventually("the trace", || explain(bot, trace_id).ok())
 }
-
-fn query(bot: &Bot, sql: &str) -> Vec<Value> {
-    let url = format!("{}/accounts/local/d1/database/{NAME}/query", bot.cloud.api_base());
-    let request = ureq::post(&url).header("authorization", "Bearer local");
-    let body = request.send(json!({ "sql": sql }).to_string()).unwrap().body_mut().read_to_string().unwrap();
-    let body: Value = serde_json::from_str(&body).unwrap();
-    body["result"][0]["results"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
-}
-
 fn id_of(answer: &Value) -> &str {
     answer["trace_id"].as_str().unwrap()
 }
@@ -59,9 +49,9 @@ fn fault(service: &str, operation: &str, status: u16, code: u32) -> Value {
 
 #[test]
 fn an_answer_is_explained_by_its_id_long_after() {
-    let bot = Setup::default().var("TRACE_KEY", KEY).start();
+    let bot = Setup::default().var("TRACE_KEY", TRACE_KEY).start();
     let body = json!({ "message": QUESTION, "stream": false, "trace": true }).to_string();
-    let reply = bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {KEY}"))], Some(&body));
+    let reply = bot.request("POST", "/v1/chat", &[("authorization", &format!("Bearer {TRACE_KEY}"))], Some(&body));
     let (answer, header) = (reply.json(), &reply.headers["x-docent-trace-id"]);
     assert_eq!(id_of(&answer), header);
     let mut shown: Trace = serde_json::from_value(answer["trace"].clone()).unwrap();
@@ -151,12 +141,12 @@ fn what_visitors_asked_and_did_not_get_is_listed() {
 #[test]
 fn a_trace_holds_nothing_of_who_asked() {
     let bot = Setup { change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() }
-        .var("TRACE_KEY", KEY)
+        .var("TRACE_KEY", TRACE_KEY)
         .start();
     let first = bot.ask(QUESTION, None);
     let body = json!({ "message": "and in the log?", "session": first["session"], "stream": false, "trace": true });
     let headers = [
-        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", &*format!("Bearer {TRACE_KEY}")),
         ("cf-connecting-ip", "203.0.113.77"),
         ("x-forwarded-for", "203.0.113.77"),
         ("user-agent", "Browser/77.7"),
@@ -166,11 +156,11 @@ fn a_trace_holds_nothing_of_who_asked() {
     let second = bot.request("POST", "/v1/chat", &headers, Some(&body.to_string())).json();
     kept(&bot, id_of(&first));
     kept(&bot, id_of(&second));
-    let rows = json!(query(&bot, "SELECT * FROM trace")).to_string();
+    let rows = json!(bot.rows("SELECT * FROM trace")).to_string();
     assert!(rows.contains(QUESTION) && rows.contains("and in the log?"), "the question is there: {rows}");
     let session = |answer: &Value| answer["session"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     assert_eq!(session(&first), session(&second));
-    for secret in [KEY, SECRET, "203.0.113.77", "77.7", "letmein", &session(&first)] {
+    for secret in [TRACE_KEY, SECRET, "203.0.113.77", "77.7", "letmein", &session(&first)] {
         assert!(!rows.contains(secret), "{secret} in {rows}");
     }
 }
@@ -193,7 +183,7 @@ fn no_answer_waits_for_its_trace_or_fails_with_it() {
     for sql in ["", "DROP TABLE trace"] {
         bot.script(&json!([fault("d1", "batch", 500, 7_500)]));
         if !sql.is_empty() {
-            query(&bot, sql);
+            bot.rows(sql);
             bot.script(&json!([]));
         }
         let answer = bot.ask(QUESTION, None);
@@ -220,7 +210,7 @@ fn a_trace_goes_when_its_days_are_over_and_twice_is_once() {
     let old: Vec<String> = (1..=15).map(|n| at(3, n)).chain([at(2, 1)]).collect();
     let young = at(1, 1);
     old.iter().chain([&young, &young]).for_each(|id| keep(id));
-    let count = || query(&bot, "SELECT id FROM trace").len();
+    let count = || bot.rows("SELECT id FROM trace").len();
     assert_eq!(count(), 17, "twice is once");
     let written = |sql: &str| bot.calls(sql);
     let before = written("d1.rows_written");
@@ -229,7 +219,7 @@ fn a_trace_goes_when_its_days_are_over_and_twice_is_once() {
     assert_eq!((count(), written("d1.rows_written") - before), (8, 11), "one comes, ten go");
     let second = bot.ask(QUESTION, None);
     kept(&bot, id_of(&second));
-    let left: Vec<Value> = query(&bot, "SELECT id FROM trace ORDER BY id");
+    let left: Vec<Value> = bot.rows("SELECT id FROM trace ORDER BY id");
     assert_eq!(json!(left), json!([{ "id": young }, { "id": id_of(&first) }, { "id": id_of(&second) }]));
 
     let error = explain(&bot, &old[0]).unwrap_err();
@@ -252,7 +242,7 @@ fn nothing_is_kept_without_days_or_without_a_database() {
         // Had the first one been kept, it would be there when the second one is answered.
         bot.stream(&json!({ "message": QUESTION }));
         assert_eq!(bot.calls("d1.batch"), before);
-        assert!(query(&bot, "SELECT id FROM trace").is_empty());
+        assert!(bot.rows("SELECT id FROM trace").is_empty());
         assert!(bot.workerd.logs().iter().all(|line| !line.contains("keep trace")));
         assert!(matches!(explain(&bot, id_of(&answer)), Err(WhyError::None)));
         assert!(matches!(why::recent(&connection(&bot, ""), 20, false), Err(WhyError::NoDatabase)));
@@ -266,9 +256,9 @@ fn a_worker_and_the_native_flow_keep_it_alike() {
     ports.content = Some(NAME.to_owned());
     let answer = bot.ask(QUESTION, None);
     let told = kept(&bot, id_of(&answer)).stored.trace;
-    let row = || query(&bot, "SELECT * FROM trace");
+    let row = || bot.rows("SELECT * FROM trace");
     let worker = row();
-    query(&bot, "DELETE FROM trace");
+    bot.rows("DELETE FROM trace");
     let record = worker[0]["record"].as_str().unwrap().to_owned();
     let keep = |ports: &_| {
         let kept = Kept { trace: record.clone(), oldest: String::new() };
