@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What the Worker is deployed with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deployment {
     /// Day whose behaviour of the runtime is wanted.
     pub compatibility_date: Option<String>,
-    /// Settings. What is not text stands as JSON.
-    pub vars: BTreeMap<String, String>,
+    /// Settings. What is not text, such as `TOP_K = 3`, the Worker gets as a number, a list or a table.
+    pub vars: BTreeMap<String, Value>,
     /// Name of the Vectorize index bound as `INDEX`.
     pub index: Option<String>,
     /// Id of the KV namespace bound as `SESSIONS`; `None` also when the one in the file is no id yet.
@@ -62,7 +63,7 @@ struct Environment {
 #[derive(Deserialize)]
 struct Bindings {
     #[serde(default)]
-    vars: BTreeMap<String, toml::Value>,
+    vars: BTreeMap<String, Value>,
     #[serde(default)]
     vectorize: Vec<Index>,
     #[serde(default)]
@@ -110,7 +111,7 @@ impl Deployment {
         let content = d1_databases.into_iter().find(|database| database.binding == "CONTENT");
         Ok(Self {
             compatibility_date: date,
-            vars: vars.into_iter().map(|(name, value)| (name, plain(value))).collect(),
+            vars,
             index: index.filter(|name| !name.is_empty()),
             sessions: sessions.filter(|id| is_namespace_id(id)),
             content: content.map(|database| Database {
@@ -120,13 +121,6 @@ impl Deployment {
                 migrations_dir: database.migrations_dir.unwrap_or_else(|| "migrations".to_owned()),
             }),
         })
-    }
-}
-
-fn plain(value: toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text,
-        other => serde_json::to_string(&other).unwrap_or_default(),
     }
 }
 
@@ -144,6 +138,7 @@ fn is_database_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     const FILE: &str = r#"
         name = "docent"
@@ -164,10 +159,10 @@ mod tests {
 
     #[test]
     fn a_deployment_file_says_how_the_worker_is_bound() {
-        let vars = [("PRODUCT", "uv"), ("TOP_K", "3")];
+        let vars = [("PRODUCT", json!("uv")), ("TOP_K", json!(3))];
         let top = Deployment {
             compatibility_date: Some("2026-11-01".to_owned()),
-            vars: vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            vars: vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             index: Some("docs".to_owned()),
             sessions: None,
             content: Some(Database {

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::d1::DatabaseConfig;
 
 /// What has no id yet, since nothing was created at Cloudflare, has this one here.
 const PLACEHOLDER: &str = "docent";
 
 /// The deployment, with an id or a name for everything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Deployment {
     pub(crate) compatibility_date: String,
-    pub(crate) vars: BTreeMap<String, String>,
+    pub(crate) vars: BTreeMap<String, Value>,
     /// Vectorize index bound as `INDEX`.
     pub(crate) index: String,
     /// KV namespace bound as `SESSIONS`.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Serve;
@@ -135,10 +136,10 @@ fn start_worker(
     let modules = read_modules(worker).map_err(ServeError::because)?;
     let binary = find_binary(Path::new(".")).map_err(ServeError::because)?;
     let mut vars = deployment.vars.clone();
-    vars.extend(arguments.var.iter().cloned());
+    vars.extend(arguments.var.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
     let secret = match vars.remove("SESSION_SECRET") {
-        Some(secret) => secret,
-        None => session_secret(arguments.state.as_deref()).map_err(ServeError::Failed)?,
+        Some(Value::String(secret)) => secret,
+        _ => session_secret(arguments.state.as_deref()).map_err(ServeError::Failed)?,
     };
     let config = WorkerdConfig {
         port: arguments.port,

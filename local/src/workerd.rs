@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bindings::HEADER;
@@ -51,7 +52,7 @@ pub struct WorkerdConfig {
     /// Compatibility date of the Worker, as in wrangler.toml.
     pub compatibility_date: String,
     /// Settings, as in `[vars]` of wrangler.toml.
-    pub vars: BTreeMap<String, String>,
+    pub vars: BTreeMap<String, Value>,
     /// `SESSION_SECRET`; left out when absent.
     pub secret: Option<String>,
     /// Vectorize index behind `INDEX`; the binding is left out when absent.
@@ -97,8 +98,15 @@ impl WorkerdConfig {
         }
         let _ = writeln!(out, "      ],\n      compatibilityDate = {},", quote(&self.compatibility_date));
         out.push_str("      bindings = [\n");
-        for (name, value) in self.vars.iter().map(|(name, value)| (name.as_str(), value)).chain(self.secret()) {
-            let _ = writeln!(out, "        (name = {}, text = {}),", quote(name), quote(value));
+        for (name, value) in &self.vars {
+            let (kind, value) = match value {
+                Value::String(text) => ("text", text.clone()),
+                other => ("json", other.to_string()),
+            };
+            let _ = writeln!(out, "        (name = {}, {kind} = {}),", quote(name), quote(&value));
+        }
+        if let Some(secret) = &self.secret {
+            let _ = writeln!(out, "        (name = \"SESSION_SECRET\", text = {}),", quote(secret));
         }
         if self.ai {
             out.push_str(&wrapped("AI", "ai-api", "ai", ""));
@@ -139,10 +147,6 @@ impl WorkerdConfig {
             self.port
         );
         out
-    }
-
-    fn secret(&self) -> Option<(&'static str, &String)> {
-        self.secret.as_ref().map(|secret| ("SESSION_SECRET", secret))
     }
 
     /// The stand-in once for each binding, told apart by a header.

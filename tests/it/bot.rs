@@ -55,7 +55,7 @@ impl Setup {
         let modules = workerd::read_modules(&build)
             .unwrap_or_else(|error| panic!("{error}: build the Worker first, with scripts/build-worker.sh"));
         let mut config = WorkerdConfig::new(workerd::find_binary(root()).unwrap(), modules, cloud.address());
-        config.vars = self.vars;
+        config.vars = self.vars.into_iter().map(|(name, value)| (name, value.into())).collect();
         (self.change)(&mut config);
         let workerd = Workerd::start(&config).unwrap();
         Bot { cloud, workerd, config }

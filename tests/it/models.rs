@@ -16,7 +16,7 @@ const SECOND: &str = "@cf/meta/llama-3.2-3b-instruct";
 const ELSEWHERE: &str = "llama3.1:8b";
 
 fn set(config: &mut WorkerdConfig, name: &str, value: &str) {
-    config.vars.insert(name.to_owned(), value.to_owned());
+    config.vars.insert(name.to_owned(), value.into());
 }
 
 fn provider(config: &mut WorkerdConfig) {

@@ -41,6 +41,21 @@ fn a_bot_that_is_ready_says_so_and_what_it_runs_on() {
 }
 
 #[test]
+fn a_setting_that_is_no_text_in_the_deployment_file_counts_all_the_same() {
+    let change = |config: &mut WorkerdConfig| {
+        let tool = json!({ "name": "order_status", "description": "Status of an order.", "url": "https://www.example.com/",
+            "parameters": { "type": "object" } });
+        config.vars.extend([("TOP_K".to_owned(), json!(2)), ("TOOLS".to_owned(), json!([tool]))]);
+    };
+    let bot = Setup { change, ..Setup::default() }.start();
+    let answer = bot.ask("Which header carries the trace id of a response?", None);
+    assert!(answer["sources"].as_array().unwrap().len() <= 2, "{answer:#}");
+    assert!(bot.cloud.requests().to_string().contains("order_status"), "the model is offered the tool");
+    let wrong = |config: &mut WorkerdConfig| drop(config.vars.insert("TOP_K".to_owned(), json!([2])));
+    check_not_ready(&Setup { change: wrong, ..Setup::default() }.start(), "TOP_K is \"[2]\"");
+}
+
+#[test]
 fn a_missing_binding_is_named() {
     type Change = fn(&mut WorkerdConfig);
     let cases: [(&str, Change); 3] = [

@@ -87,7 +87,7 @@ fn the_three_lines_of_a_support_bot_work_with_every_family_of_models() {
         let (_docs, setup) = shop(&orders);
         let change = |config: &mut docent_local::WorkerdConfig| {
             let url = format!("http://{}/v1", config.cloud);
-            config.vars.insert("PROVIDER_URL".to_owned(), url);
+            config.vars.insert("PROVIDER_URL".to_owned(), url.into());
         };
         let bot = Setup { change, ..setup }.var("CHAT_MODEL", model).start();
         orders.will(&[order(), order()]);

@@ -117,7 +117,13 @@ extern "C" {
 
 /// Reads and checks variables and secrets.
 pub(crate) fn settings(env: &Env) -> Result<Settings, Vec<String>> {
-    Settings::parse(|name| binding(env, name)?.as_string())
+    Settings::parse(|name| binding(env, name).map(|value| written(&value)))
+}
+
+/// A variable as text: one that is a number, a list or a table in wrangler.toml is none in the Worker.
+fn written(value: &JsValue) -> String {
+    let json = || JSON::stringify(value).ok().and_then(|json| json.as_string());
+    value.as_string().or_else(json).unwrap_or_default()
 }
 
 /// A binding or variable, whatever its kind; `None` when it is absent.

@@ -12,6 +12,7 @@ use docent_ingest::settings::{Given, GivenConnection, Settings};
 use docent_ingest::source::Location;
 use docent_ingest::walk::Place;
 use docent_local::{Cloud, CloudConfig, DatabaseConfig, LlmConfig, Workerd, WorkerdConfig, workerd};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// Where the documentation is said to be published when nobody says so: names of pages are relative to
@@ -112,7 +113,7 @@ impl Local {
         let settings = settings(&cloud, docs, base_url, database)?;
         let report = docent_ingest::run::run(&settings, &|_, _, _| {})
             .map_err(|error| LocalError(format!("cannot ingest {}: {error}", docs.display())))?;
-        let trace_key = config.vars.get("TRACE_KEY").cloned().unwrap_or_default();
+        let trace_key = config.vars.get("TRACE_KEY").and_then(Value::as_str).unwrap_or_default().to_owned();
         let workerd = Workerd::start(&WorkerdConfig { cloud: cloud.address(), ..config });
         let workerd = workerd.map_err(LocalError::because)?;
         let (embedder, answerer) = (parts.embedder(&cloud), parts.answerer(&cloud));
@@ -157,9 +158,9 @@ impl Parts {
             config.compatibility_date.clone_from(date);
         }
         config.vars.clone_from(&deployment.vars);
-        config.vars.extend(self.var.iter().cloned());
-        config.vars.entry("TRACE_KEY".to_owned()).or_insert_with(|| TRACE_KEY.to_owned());
-        if let Some(secret) = config.vars.remove("SESSION_SECRET") {
+        config.vars.extend(self.var.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+        config.vars.entry("TRACE_KEY".to_owned()).or_insert_with(|| TRACE_KEY.into());
+        if let Some(Value::String(secret)) = config.vars.remove("SESSION_SECRET") {
             config.secret = Some(secret);
         }
         config.content = deployment.content.as_ref().map(|_| NAME.to_owned());
