@@ -751,7 +751,9 @@ async fn write<P: Ports>(
         } else {
             draft.begin(&model.id, offered);
         }
-        draft.takes_calls = !request.tools.is_empty();
+        if !request.tools.is_empty() {
+            draft.callable = settings.tools.iter().map(|tool| tool.name.clone()).collect();
+        }
         // Words that come from no page and no tool are read before anybody else reads them.
         reader.is_held = !has_pages && way.calls.made.is_empty();
         let mut log_id = None;

@@ -12,7 +12,7 @@ use crate::ports::{ByteStream, Fault};
 use crate::prompt::{self, Passage, REFUSAL};
 use crate::session::Finish;
 use crate::sse::{Decoder, Part};
-use crate::tools::Wanted;
+use crate::tools::{Spelled, Wanted};
 use crate::workers_ai::{self, ToolCallPart, Usage};
 
 /// The answer's only text part.
@@ -55,8 +55,10 @@ pub(crate) struct Draft {
     pub(crate) citations: Vec<Citation>,
     /// Tokens of the call so far.
     pub(crate) usage: Usage,
-    /// Whether a tool may be called.
-    pub(crate) takes_calls: bool,
+    /// Tools that may be called, by name.
+    pub(crate) callable: Vec<String>,
+    /// The beginning of the model's text, as long as it may be a call.
+    spelled: Spelled,
     /// Calls of tools that the model asks for.
     pub(crate) wanted: Wanted,
     finish_reason: Option<String>,
@@ -82,7 +84,8 @@ impl Draft {
             offered: 0,
             text: String::new(),
             usage: Usage::default(),
-            takes_calls: false,
+            callable: Vec::new(),
+            spelled: Spelled::default(),
             wanted: Wanted::default(),
             finish_reason: None,
             done: false,
@@ -105,7 +108,7 @@ impl Draft {
         self.filters = Filters::new(offered);
         model.clone_into(&mut self.model);
         (self.usage, self.finish_reason, self.done) = (Usage::default(), None, false);
-        self.wanted = Wanted::default();
+        (self.wanted, self.callable, self.spelled) = (Wanted::default(), Vec::new(), Spelled::default());
         self.paragraph = self.started;
     }
 
@@ -147,20 +150,29 @@ impl Draft {
     }
 
     fn take(&mut self, piece: Piece, reader: &mut dyn Reader) -> Result<(), Fault> {
-        if self.takes_calls {
+        let text = if self.callable.is_empty() {
+            piece.text
+        } else {
             piece.tool_calls.into_iter().for_each(|part| self.wanted.push(part));
-        }
+            self.spelled.push(piece.text)
+        };
         self.usage = piece.usage.unwrap_or(self.usage);
         self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
         self.done |= piece.done;
-        let (shown, leak) = self.filters.push(&piece.text);
+        self.pass(&text, reader)?;
+        piece.fault.map_or(Ok(()), Err)
+    }
+
+    /// Shows what the filters let through.
+    fn pass(&mut self, text: &str, reader: &mut dyn Reader) -> Result<(), Fault> {
+        let (shown, leak) = self.filters.push(text);
         self.show(&shown, reader);
         if leak.is_err() {
             // What is held back belongs to what nobody may see.
             self.filters = Filters::new(&[]);
             return Err(Fault::Withheld);
         }
-        piece.fault.map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn show(&mut self, text: &str, reader: &mut dyn Reader) {
@@ -213,6 +225,10 @@ impl Draft {
     fn complete(&mut self, reader: &mut dyn Reader) -> Result<(), Fault> {
         if !self.done {
             return Err(unreadable("the stream ended without [DONE]"));
+        }
+        match std::mem::take(&mut self.spelled).calls(&self.callable) {
+            Ok(calls) => calls.into_iter().for_each(|part| self.wanted.push(part)),
+            Err(text) => self.pass(&text, reader)?,
         }
         // Of a short answer the filters may still hold every word.
         self.end(reader);

@@ -257,6 +257,70 @@ impl Wanted {
     }
 }
 
+/// The beginning of a model's text, held as long as it may be a call that the model has spelled out: small
+/// ones write `{"name": …, "parameters": …}` as their answer, and where they stream, nobody makes a call of it.
+#[derive(Debug, Default)]
+pub(crate) struct Spelled {
+    held: String,
+    is_text: bool,
+}
+
+/// What stands before and after calls that are spelled out, by the chat templates of Llama and Qwen.
+const SIGNS: [&str; 3] = ["<|python_tag|>", "<tool_call>", "</tool_call>"];
+
+impl Spelled {
+    /// Takes more of the text, and gives what is surely none of a call.
+    pub(crate) fn push(&mut self, text: String) -> String {
+        if self.is_text {
+            return text;
+        }
+        self.held.push_str(&text);
+        let begun: String = self.held.chars().filter(|c| !c.is_whitespace()).take(MAX_SIGN_CHARS).collect();
+        let is_sign = SIGNS.iter().any(|sign| sign.starts_with(&begun) || begun.starts_with(sign));
+        if is_sign || "[{".starts_with(&begun) || begun.starts_with("[{") || begun.starts_with('{') {
+            return String::new();
+        }
+        self.is_text = true;
+        std::mem::take(&mut self.held)
+    }
+
+    /// The calls that the whole text is.
+    ///
+    /// # Errors
+    /// It is none, or one of a tool that is not there: the text that was held.
+    pub(crate) fn calls(self, callable: &[String]) -> Result<Vec<ToolCallPart>, String> {
+        let Self { held, .. } = self;
+        let mut text = held.clone();
+        for sign in SIGNS {
+            text = text.replace(sign, " ");
+        }
+        let mut calls = Vec::new();
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+            let Some(Ok(value)) = values.next() else { return Err(held) };
+            let list = if let Value::Array(list) = value { list } else { vec![value] };
+            for call in list {
+                let Some(call) = spelled(&call, callable) else { return Err(held) };
+                calls.push(call);
+            }
+            let end = values.byte_offset();
+            rest = rest.get(end..).unwrap_or_default().trim_start_matches(|c: char| c.is_whitespace() || c == ';');
+        }
+        if calls.is_empty() { Err(held) } else { Ok(calls) }
+    }
+}
+
+/// Longest of [`SIGNS`], characters.
+const MAX_SIGN_CHARS: usize = 14;
+
+fn spelled(call: &Value, callable: &[String]) -> Option<ToolCallPart> {
+    let call = call.get("function").filter(|function| function.is_object()).unwrap_or(call);
+    let name = call.get("name")?.as_str().filter(|name| callable.iter().any(|known| known == name))?;
+    let arguments = call.get("parameters").or_else(|| call.get("arguments")).cloned();
+    Some(ToolCallPart { name: Some(name.to_owned()), arguments, ..ToolCallPart::default() })
+}
+
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -565,6 +629,53 @@ mod tests {
         assert_eq!(calls(&[(Some(3), None, None, json!("{}")), (None, None, Some(""), json!("{}"))]), []);
         let many = vec![(None, None, Some("a"), json!({})); 50];
         assert_eq!(calls(&many).len(), MAX_CALLS + 1);
+    }
+
+    #[test]
+    fn a_call_that_is_spelled_out_is_one_and_text_is_text() {
+        let callable = ["look".to_owned()];
+        // However it is cut.
+        let read = |text: &str| {
+            let results = (1..4).map(|size| {
+                let (mut spelled, mut shown) = (Spelled::default(), String::new());
+                for piece in text.chars().collect::<Vec<_>>().chunks(size) {
+                    shown += &spelled.push(piece.iter().collect());
+                }
+                match spelled.calls(&callable) {
+                    Ok(calls) => Ok((shown, calls)),
+                    Err(held) => Err(shown + &held),
+                }
+            });
+            let mut results: Vec<_> = results.collect();
+            results.dedup();
+            assert_eq!(results.len(), 1, "{text}: {results:?}");
+            results.remove(0)
+        };
+        for text in [
+            r#"{"name": "look", "parameters": {"x": 1}}"#,
+            r#" {"type": "function", "name": "look", "arguments": {"x": 1}} "#,
+            r#"[{"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}]"#,
+            r#"<|python_tag|>{"name": "look", "parameters": {"x": 1}}"#,
+            "<tool_call>\n{\"name\": \"look\", \"arguments\": {\"x\": 1}}\n</tool_call>",
+        ] {
+            let (shown, calls) = read(text).unwrap();
+            assert_eq!((shown.as_str(), calls.len()), ("", 1), "{text}");
+            assert_eq!((calls[0].name.as_deref(), &calls[0].arguments), (Some("look"), &Some(json!({ "x": 1 }))));
+        }
+        assert_eq!(read(r#"{"name":"look"}; {"name":"look"}"#).unwrap().1.len(), 2);
+        for text in [
+            "The answer [1].",
+            "[1] says so.",
+            "<b>bold</b>",
+            r#"{"name": "other", "parameters": {}}"#,
+            r#"{"name": "look", "parameters": {} and more"#,
+            r#"{"retries": 3} is what to set."#,
+            "[{ x }]",
+            "",
+            "  ",
+        ] {
+            assert_eq!(read(text).unwrap_err(), text);
+        }
     }
 
     #[test]

@@ -287,6 +287,13 @@ fn what_was_said_before_a_call_stays_and_a_failure_after_one_goes_to_the_next_mo
     one(&parts, "text-start");
 
     orders.will(&[order()]);
+    let spelled = r#"{"name": "order_status", "parameters": {"order_number": "XYZ-98765"}}"#;
+    let words: Vec<Value> = spelled.split_inclusive(' ').map(|word| json!({ "response": word })).collect();
+    bot.script(&json!([says(&words)]));
+    let parts = bot.stream(&json!({ "message": STATUS }));
+    assert!(text(&parts).starts_with("order status says") && !text(&parts).contains('{'), "spelled out: {parts:?}");
+
+    orders.will(&[order()]);
     let down = json!({ "service": "ai", "operation": "chat", "model": FIRST, "respond": { "status": 410, "body": "{\"internalCode\":5028}" } });
     bot.script(&json!([says(&[call]), down]));
     let answer = bot.ask(STATUS, None);
