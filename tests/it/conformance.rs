@@ -26,8 +26,8 @@ fn settings() -> BTreeMap<String, String> {
     let set = [
         ("FALLBACK_MODELS", "@cf/google/gemma-4-26b-a4b-it"),
         ("GATEWAY_ID", "missing"),
-        ("IDLE_MS", "300"),
-        ("FIRST_BYTE_MS", "300"),
+        ("IDLE_MS", "2000"),
+        ("FIRST_BYTE_MS", "2000"),
         ("TRACE_KEY", KEY),
     ];
     set.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -96,7 +96,7 @@ fn a_worker_and_the_native_flow_answer_alike() {
     let checked = checked.unwrap();
     let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
     ports.content = Some(NAME.to_owned());
-    (ports.first_byte, ports.idle) = (std::time::Duration::from_millis(300), std::time::Duration::from_millis(300));
+    (ports.first_byte, ports.idle) = (std::time::Duration::from_secs(2), std::time::Duration::from_secs(2));
 
     let refused = |service: &str, operation: &str, status: u16, code: u32| {
         let body = json!({ "errors": [{ "code": code, "message": "no" }], "code": code, "error": "no" }).to_string();
