@@ -19,6 +19,8 @@ pub struct Deployment {
     pub sessions: Option<String>,
     /// D1 database bound as `CONTENT`; without it, docent does without.
     pub content: Option<Database>,
+    /// Folder of the static assets, from the folder of the file on.
+    pub assets: Option<String>,
 }
 
 /// A D1 database of the deployment file.
@@ -46,6 +48,7 @@ pub enum DeploymentError {
 #[derive(Deserialize)]
 struct File {
     compatibility_date: Option<String>,
+    assets: Option<Assets>,
     #[serde(flatten)]
     top: Bindings,
     #[serde(default)]
@@ -55,6 +58,7 @@ struct File {
 #[derive(Deserialize)]
 struct Environment {
     compatibility_date: Option<String>,
+    assets: Option<Assets>,
     #[serde(flatten)]
     bindings: Bindings,
 }
@@ -70,6 +74,11 @@ struct Bindings {
     kv_namespaces: Vec<Namespace>,
     #[serde(default)]
     d1_databases: Vec<D1Database>,
+}
+
+#[derive(Deserialize)]
+struct Assets {
+    directory: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -98,11 +107,12 @@ impl Deployment {
     /// Reads the text of wrangler.toml, or of one of its environments.
     pub fn parse(text: &str, environment: Option<&str>) -> Result<Self, DeploymentError> {
         let mut file: File = toml::from_str(text).map_err(|error| DeploymentError::Unreadable(error.to_string()))?;
-        let (date, bindings) = match environment {
-            None => (file.compatibility_date, file.top),
+        let (date, assets, bindings) = match environment {
+            None => (file.compatibility_date, file.assets, file.top),
             Some(name) => {
                 let chosen = file.env.remove(name).ok_or_else(|| DeploymentError::NoEnvironment(name.to_owned()))?;
-                (chosen.compatibility_date.or(file.compatibility_date), chosen.bindings)
+                let date = chosen.compatibility_date.or(file.compatibility_date);
+                (date, chosen.assets.or(file.assets), chosen.bindings)
             }
         };
         let Bindings { vars, vectorize, kv_namespaces, d1_databases } = bindings;
@@ -120,6 +130,7 @@ impl Deployment {
                 // Wrangler's default.
                 migrations_dir: database.migrations_dir.unwrap_or_else(|| "migrations".to_owned()),
             }),
+            assets: assets.and_then(|assets| assets.directory),
         })
     }
 }
@@ -145,6 +156,7 @@ mod tests {
         compatibility_date = "2026-11-01"
         vectorize = [{ binding = "OTHER", index_name = "other" }, { binding = "INDEX", index_name = "docs" }]
         kv_namespaces = [{ binding = "SESSIONS", id = "<the id>" }]
+        assets = { directory = "worker/build/assets" }
         [[d1_databases]]
         binding = "CONTENT"
         database_name = "docent"
@@ -170,14 +182,16 @@ mod tests {
                 name: "docent".to_owned(),
                 migrations_dir: "worker/migrations".to_owned(),
             }),
+            assets: Some("worker/build/assets".to_owned()),
         };
         assert_eq!(Deployment::parse(FILE, None), Ok(top));
     }
 
     #[test]
-    fn an_environment_inherits_the_date_but_no_bindings() {
+    fn an_environment_inherits_date_and_assets_but_no_bindings() {
         let staging = Deployment::parse(FILE, Some("staging")).unwrap();
         assert_eq!(staging.compatibility_date.as_deref(), Some("2026-11-01"));
+        assert_eq!(staging.assets.as_deref(), Some("worker/build/assets"));
         assert_eq!((staging.index, staging.vars.len()), (None, 0));
         assert_eq!(staging.sessions.as_deref(), Some("0123456789abcdef0123456789abcdef"));
         let content = staging.content.unwrap();

@@ -36,8 +36,8 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     pub worker: Option<PathBuf>,
 
-    /// Deployment file; its vars, index name, KV id, D1 database with its migrations, and compatibility
-    /// date are used.
+    /// Deployment file; its vars, index name, KV id, D1 database with its migrations, static assets and
+    /// compatibility date are used.
     #[arg(long, value_name = "FILE", default_value = "wrangler.toml")]
     pub config: PathBuf,
 

@@ -1,7 +1,7 @@
 //! What the stand-in takes from wrangler.toml, so that the bot runs locally as it is deployed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -21,6 +21,8 @@ pub(crate) struct Deployment {
     pub(crate) sessions: String,
     /// D1 database bound as `CONTENT`.
     pub(crate) content: Option<DatabaseConfig>,
+    /// Folder of the static assets.
+    pub(crate) assets: Option<PathBuf>,
 }
 
 /// Names for a stand-in that runs without a Worker.
@@ -33,6 +35,7 @@ impl Default for Deployment {
             index: name(),
             sessions: name(),
             content: Some(DatabaseConfig { id: name(), name: name(), migrations: None }),
+            assets: None,
         }
     }
 }
@@ -58,6 +61,7 @@ impl Deployment {
                 name: database.name,
                 migrations: Some(path.with_file_name(database.migrations_dir)),
             }),
+            assets: file.assets.map(|folder| path.with_file_name(folder)),
         })
     }
 }

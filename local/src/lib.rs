@@ -10,10 +10,12 @@
 //! engine, which knows limits and codes but no wire: `ai`, `vectorize` (with `filter`), `kv` or `d1`,
 //! the last three over `store`. Models are stood in for by `embedder` (`lexical`, `bert`; `kept` has what it
 //! has made) and `answerer` (`extractive` with `units`, `llm`) and `sentiment`; `events` writes what they say as Workers AI does.
+//! [`workerd`] runs the Worker, behind its static assets (`assets`, `front.js`).
 
 mod addresses;
 mod ai;
 mod answerer;
+mod assets;
 #[cfg(feature = "bert")]
 mod bert;
 pub mod bindings;
@@ -47,6 +49,7 @@ mod units;
 mod vectorize;
 pub mod workerd;
 
+pub use assets::{Asset, AssetsError, read_assets};
 pub use cloud::{Cloud, CloudConfig, LlmConfig, StartError};
 pub use d1::DatabaseConfig;
 pub use faults::{Canned, Fault};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::assets::read_assets;
 use crate::cli::Serve;
 use crate::clock::random_hex;
 use crate::cloud::Cloud;
@@ -134,6 +135,7 @@ fn start_worker(
     cloud: &Cloud,
 ) -> Result<Workerd, ServeError> {
     let modules = read_modules(worker).map_err(ServeError::because)?;
+    let assets = deployment.assets.as_deref().map(read_assets).transpose().map_err(ServeError::because)?;
     let binary = find_binary(Path::new(".")).map_err(ServeError::because)?;
     let mut vars = deployment.vars.clone();
     vars.extend(arguments.var.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
@@ -149,6 +151,7 @@ fn start_worker(
         index: Some(deployment.index.clone()),
         sessions: Some(deployment.sessions.clone()),
         content: deployment.content.as_ref().map(|database| database.id.clone()),
+        assets: assets.unwrap_or_default(),
         echo: true,
         ..WorkerdConfig::new(binary, modules, cloud.address())
     };

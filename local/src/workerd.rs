@@ -2,7 +2,7 @@
 //! pointing at the stand-in.
 //!
 //! The binding code is workerd's own, and it is the one that runs at Cloudflare; only what it
-//! speaks to is ours.
+//! speaks to is ours. So is `front.js`, which answers static assets before the Worker is asked.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -17,9 +17,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::assets::Asset;
 use crate::bindings::HEADER;
 use crate::console::say;
 
@@ -27,6 +28,8 @@ use crate::console::say;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Lines of output that are kept.
 const MAX_LINES: usize = 10_000;
+/// The Worker in front of one that has static assets.
+const FRONT: &str = include_str!("front.js");
 
 /// A module of a Worker.
 #[derive(Debug, Clone)]
@@ -63,12 +66,14 @@ pub struct WorkerdConfig {
     pub content: Option<String>,
     /// Whether there is a binding `AI`.
     pub ai: bool,
+    /// Static assets, which are answered without running the Worker; see [`crate::read_assets`].
+    pub assets: Vec<Asset>,
     /// Whether its output goes on to the standard error of this process.
     pub echo: bool,
 }
 
 impl WorkerdConfig {
-    /// All bindings, a free port, a secret for tests, no settings.
+    /// All bindings, a free port, a secret for tests, no settings and no static assets.
     pub fn new(binary: PathBuf, modules: Vec<Module>, cloud: SocketAddr) -> Self {
         Self {
             binary,
@@ -82,6 +87,7 @@ impl WorkerdConfig {
             sessions: Some("docent".to_owned()),
             content: Some("docent".to_owned()),
             ai: true,
+            assets: Vec::new(),
             echo: false,
         }
     }
@@ -126,6 +132,9 @@ impl WorkerdConfig {
             out.push_str(&wrapped("CONTENT", "d1-api", "d1", ""));
         }
         out.push_str("      ])),\n");
+        if !self.assets.is_empty() {
+            out.push_str(&self.front());
+        }
         for (service, binding) in self.clouds() {
             let address = quote(&self.cloud.to_string());
             let value = quote(&binding);
@@ -141,11 +150,32 @@ impl WorkerdConfig {
             "    (name = \"internet\", network = (allow = [\"public\", \"private\"], \
              tlsOptions = (trustBrowserCas = true))),\n",
         );
+        let (port, first) = (self.port, if self.assets.is_empty() { "main" } else { "front" });
         let _ = writeln!(
             out,
-            "  ],\n  sockets = [(name = \"http\", address = \"127.0.0.1:{}\", http = (), service = \"main\")]\n);",
-            self.port
+            "  ],\n  sockets = [(name = \"http\", address = \"127.0.0.1:{port}\", http = (), service = \"{first}\")]\n);"
         );
+        out
+    }
+
+    /// The Worker that answers static assets; their files lie beside the configuration under their index.
+    fn front(&self) -> String {
+        let known = |asset: &Asset| (asset.path.clone(), json!({ "headers": asset.headers }));
+        let moved = |asset: &Asset| (asset.file.clone(), json!({ "location": asset.path }));
+        let pages = self.assets.iter().filter(|asset| asset.file != asset.path);
+        let paths: Value = self.assets.iter().map(known).chain(pages.map(moved)).collect();
+        let mut out = format!(
+            "    (name = \"front\", worker = (\n      modules = [(name = \"front.js\", esModule = {})],\n      \
+             compatibilityDate = {},\n      bindings = [\n        (name = \"MAIN\", service = \"main\"),\n        \
+             (name = \"ASSETS\", json = {}),\n",
+            quote(FRONT),
+            quote(&self.compatibility_date),
+            quote(&paths.to_string())
+        );
+        for (at, asset) in self.assets.iter().enumerate() {
+            let _ = writeln!(out, "        (name = {}, data = embed \"asset-{at}\"),", quote(&asset.path));
+        }
+        out.push_str("      ])),\n");
         out
     }
 
@@ -371,6 +401,9 @@ fn write_files(config: &WorkerdConfig) -> std::io::Result<TempDir> {
     let folder = tempfile::Builder::new().prefix("docent-workerd-").tempdir()?;
     for (at, module) in config.modules.iter().enumerate() {
         std::fs::write(folder.path().join(format!("module-{at}")), &module.content)?;
+    }
+    for (at, asset) in config.assets.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("asset-{at}")), &asset.content)?;
     }
     std::fs::write(folder.path().join("config.capnp"), config.capnp())?;
     Ok(folder)

@@ -47,7 +47,6 @@ fn routes_and_methods_that_do_not_exist_are_named_as_such() {
         ("GET", "/v1/chat", "POST"),
         ("PUT", "/v1/chat", "POST"),
         ("POST", "/v1/health", "GET, HEAD"),
-        ("POST", "/", "GET, HEAD"),
         ("PATCH", "/v1/sessions/x", "GET, HEAD, DELETE"),
     ] {
         let reply = bot.request(method, path, &[], None);
@@ -99,12 +98,11 @@ fn only_pages_of_allowed_origins_may_ask() {
         assert!(!reply.headers.contains_key("access-control-allow-origin"), "{origin}");
     }
 
-    let script = bot.request("GET", "/widget.js", &[("origin", "https://evil.example")], None);
-    assert_eq!(
-        (script.status, script.headers["access-control-allow-origin"].as_str()),
-        (200, "*"),
-        "a script is public"
-    );
+    for file in ["/widget.js", "/widget/chat.js", "/widget/en.json"] {
+        let public = bot.request("GET", file, &[("origin", "https://evil.example")], None);
+        let origin = &public.headers["access-control-allow-origin"];
+        assert_eq!((public.status, origin.as_str()), (200, "*"), "{file} is public");
+    }
 
     let preflight = |origin: &str, path: &str| {
         let headers = [

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use docent_core::trace::Trace;
 use docent_ingest::report::Report;
 use docent_ingest::settings::{Given, GivenConnection, Settings};
-use docent_local::{Cloud, CloudConfig, Workerd, WorkerdConfig, workerd};
+use docent_local::{Cloud, CloudConfig, Workerd, WorkerdConfig, read_assets, workerd};
 use serde_json::{Value, json};
 
 /// Where the documentation is said to be published.
@@ -55,6 +55,7 @@ impl Setup {
         let modules = workerd::read_modules(&build)
             .unwrap_or_else(|error| panic!("{error}: build the Worker first, with scripts/build-worker.sh"));
         let mut config = WorkerdConfig::new(workerd::find_binary(root()).unwrap(), modules, cloud.address());
+        config.assets = read_assets(&build.join("assets")).unwrap_or_else(|error| panic!("{error}"));
         config.vars = self.vars.into_iter().map(|(name, value)| (name, value.into())).collect();
         (self.change)(&mut config);
         let workerd = Workerd::start(&config).unwrap();

@@ -8,12 +8,8 @@ use docent_core::settings::Settings;
 use futures_util::StreamExt as _;
 use worker::{Method, Request, Response};
 
-/// Content type of all answers but streams and pages.
+/// Content type of all answers but streams.
 pub(crate) const JSON: &str = "application/json";
-
-const PAGE: &str = include_str!("../widget/index.html");
-/// Made by the build script out of `widget/widget.js`.
-const WIDGET: &str = include_str!(concat!(env!("OUT_DIR"), "/widget.js"));
 
 /// Header that carries the id under which the operator's log speaks of a request.
 const TRACE_HEADER: &str = "x-docent-trace-id";
@@ -182,30 +178,4 @@ pub(crate) async fn json_body(request: &mut Request) -> Result<Vec<u8>, ApiError
         }
     }
     if read > MAX_BODY_BYTES { Err(too_large()) } else { Ok(body) }
-}
-
-/// The demo page.
-pub(crate) fn page() -> worker::Result<Response> {
-    let mut response = Response::ok(PAGE)?;
-    let headers = response.headers_mut();
-    headers.set("content-type", "text/html; charset=utf-8")?;
-    headers.set("content-security-policy", PAGE_CSP)?;
-    headers.set("referrer-policy", "strict-origin-when-cross-origin")?;
-    Ok(response)
-}
-
-/// What the page may load and run stands in the page itself; a page cannot say in itself who may
-/// frame it.
-const PAGE_CSP: &str = "frame-ancestors 'self'";
-
-/// The widget's script, for pages of any origin.
-pub(crate) fn widget() -> worker::Result<Response> {
-    let mut response = Response::ok(WIDGET)?;
-    let headers = response.headers_mut();
-    headers.set("content-type", "text/javascript; charset=utf-8")?;
-    // Long enough to help, short enough that a new version reaches every page the same hour.
-    headers.set("cache-control", "public, max-age=600")?;
-    headers.set("cross-origin-resource-policy", "cross-origin")?;
-    headers.set("access-control-allow-origin", "*")?;
-    Ok(response)
 }

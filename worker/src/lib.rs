@@ -3,7 +3,8 @@
 //! What an answer is made of is decided in `docent-core`; here requests are taken, bindings are
 //! handed over, and bytes go out. The rest of the crate: `bindings` (the doors of the question
 //! flow), `body` (a model's answer as it comes in), `http` (responses and who may read them),
-//! `stream` (the answer as it goes out).
+//! `stream` (the answer as it goes out). The widget and the demo page are static assets, which are
+//! answered before the Worker is asked.
 
 mod bindings;
 mod body;
@@ -43,9 +44,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let settings = SETTINGS.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(bindings::settings(&env)))));
     let doors = Doors::open(&env, settings.as_ref().as_ref().ok());
     let caller = Caller::of(&request, trace::id(doors.now_ms(), &doors.unique_id()));
-    // The page and the widget's script are public; what answers questions is not.
-    let public = matches!(request.path().as_str(), "/" | "/widget.js");
-    let result = match if public { Ok(()) } else { caller.admit(&settings) } {
+    let result = match caller.admit(&settings) {
         Ok(()) => route(request, &caller, &settings, doors, &context).await,
         Err(error) => Err(error),
     };
@@ -67,7 +66,7 @@ async fn route(
     let path = request.path();
     let session = path.strip_prefix("/v1/sessions/").filter(|token| !token.is_empty() && !token.contains('/'));
     let methods: &[Method] = match path.as_str() {
-        "/" | "/widget.js" | "/v1/health" | "/v1/config" | "/v1/search" => &[Method::Get, Method::Head],
+        "/v1/health" | "/v1/config" | "/v1/search" => &[Method::Get, Method::Head],
         "/v1/chat" | "/v1/feedback" | "/v1/handoff" => &[Method::Post],
         _ if session.is_some() => &[Method::Get, Method::Head, Method::Delete],
         _ => return Err(ApiError::new(Code::NotFound, "there is no such route")),
@@ -80,8 +79,6 @@ async fn route(
         return Err(ApiError::new(Code::MethodNotAllowed, "this route does not take that method"));
     }
     match (path.as_str(), session) {
-        ("/", _) => http::page().map_err(internal),
-        ("/widget.js", _) => http::widget().map_err(internal),
         ("/v1/health", _) => health(caller, settings, &doors).await,
         ("/v1/config", _) => config(ready(settings)?),
         ("/v1/search", _) => find(&request, caller, &doors).await,
