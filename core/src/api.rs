@@ -391,6 +391,10 @@ pub struct Config {
     pub support_url: Option<String>,
     /// Longest question, characters.
     pub max_message_chars: usize,
+    /// Whether answers can be rated.
+    pub feedback: bool,
+    /// Whether sections are found while a visitor types.
+    pub search: bool,
 }
 
 /// How a bot is.

@@ -38,6 +38,10 @@ fn a_bot_that_is_ready_says_so_and_what_it_runs_on() {
     let config = bot.get("/v1/config").json();
     assert_eq!(config["greeting"], "Ask a question about docent.");
     assert_eq!(config["models"], json!(["@cf/meta/llama-3.1-8b-instruct-fast"]));
+    assert_eq!((&config["feedback"], &config["search"]), (&json!(true), &json!(true)));
+    let bare = Setup { change: |config| config.content = None, docs: None, ..Setup::default() }.start();
+    let config = bare.get("/v1/config").json();
+    assert_eq!((&config["feedback"], &config["search"]), (&json!(false), &json!(false)), "both need CONTENT");
 }
 
 #[test]

@@ -80,7 +80,7 @@ async fn route(
     }
     match (path.as_str(), session) {
         ("/v1/health", _) => health(caller, settings, &doors).await,
-        ("/v1/config", _) => config(ready(settings)?),
+        ("/v1/config", _) => config(ready(settings)?, &doors),
         ("/v1/search", _) => find(&request, caller, &doors).await,
         ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
         ("/v1/feedback", _) => rate(request, caller, ready(settings)?, &doors).await,
@@ -205,10 +205,21 @@ fn failed(doors: &Doors, fault: &docent_core::ports::Fault) -> ApiError {
     policy::tell(fault, doors.now_ms())
 }
 
-fn config(settings: &Settings) -> Result<Response, ApiError> {
+fn config(settings: &Settings, doors: &Doors) -> Result<Response, ApiError> {
     let models = settings.offered().map(|model| model.id.clone()).collect();
     let Settings { product, greeting, suggestions, support_url, .. } = settings.clone();
-    let config = Config { product, greeting, suggestions, models, support_url, max_message_chars: MAX_MESSAGE_CHARS };
+    // Both are done by the database.
+    let has_content = doors.present().content;
+    let config = Config {
+        product,
+        greeting,
+        suggestions,
+        models,
+        support_url,
+        max_message_chars: MAX_MESSAGE_CHARS,
+        feedback: has_content,
+        search: has_content,
+    };
     http::json(&config).map_err(internal)
 }
 
