@@ -130,3 +130,11 @@ and 3 | 4
 ~~~
 unclosed [1] **fence**
 `;
+
+/** What random streams are made of: every sign of Markdown, in the company of what is near it. */
+export const PIECES = [
+  ...HOSTILE.filter((text) => text.length < 300), ...ORDINARY.split(/(?<=\n\n)/),
+  ...'*_~`[]()!<>#|-+&\\:"\'\n \t1'.split(''), '**', '__', '~~', '```', '~~~', '\n\n', '\n    ', '\n- ', '\n1. ', '\n  * ', '\n> ', '\n# ', '\n---\n',
+  '| a | b |\n', '| - | :-: |\n', '[1]', '[2, 1]', '[99]', '](https://example.org/)', '](javascript:hit=1)', '<https://', 'https://example.org/a_b',
+  'mailto:', 'word', 'two words', 'Ünï', '世界', '🙂', '\ud83d', '\u200f', '\ue000', '\ue001', '&lt;', '&amp;', '<br>', '\r\n',
+];

@@ -19,9 +19,8 @@ const STOP = 'M7 7h10v10H7z';
 /** The texts in the page's language, or the reader's where the page does not say, or English. */
 async function texts(host) {
   const wanted = host.closest('[lang]')?.lang || navigator.language;
-  const known = LANGUAGES.split(' ');
-  const language = [wanted, wanted.split('-')[0]].find((tag) => known.includes(tag)) ?? 'en';
-  const response = await fetch(new URL(`${language}.json?v=${TEXTS_VERSION}`, import.meta.url), { credentials: 'omit' });
+  const [language] = wanted.split('-');
+  const response = await fetch(new URL(`${LANGUAGES.split(' ').includes(language) ? language : 'en'}.json?v=${TEXTS_VERSION}`, import.meta.url), { credentials: 'omit' });
   return { ...await response.json(), ...host.texts };
 }
 
@@ -39,7 +38,7 @@ function newChat(host, t) {
   let turns = [];
   let running = null; // AbortController of the answer that is being written
   let replaced = null; // the turn that is being edited
-  let finding = gone;
+  let finding = new AbortController();
   let timer;
   let loaded;
 

@@ -23,7 +23,7 @@ function show({ target } = {}) {
     if (element === 'search' && !attributes.mode) widget.setAttribute('mode', 'inline');
     for (const [name, value] of Object.entries(attributes)) widget.setAttribute(name, value);
     preview.replaceChildren(widget);
-    if (attributes.mode && target) widget.open();
+    if (attributes.mode && target && target.name !== 'lang') widget.open();
   }
   widget.setAttribute('theme', attributes.theme ?? '');
   for (const { name } of editor.elements) if (name.startsWith('--')) widget.style.removeProperty(name);

@@ -25,7 +25,7 @@ export function safeUrl(address) {
 /** A link that opens beside the page; without an address that may be followed, its text alone. */
 export function link(name, address, attributes = {}, ...children) {
   const href = safeUrl(address);
-  return href ? h(`a${name}`, { ...attributes, href, target: '_blank', rel: 'noopener noreferrer' }, ...children)
+  return href ? h(`a${name}`, { ...attributes, href, target: '_blank', rel: 'noopener' }, ...children)
     : h(`span${name}`, {}, ...children);
 }
 

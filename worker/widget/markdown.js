@@ -11,7 +11,7 @@ const FENCE = /^( *)(`{3,}(?!.*`)|~{3,})[ \t]*([^\s]*)/;
 const HEADING = /^ *(#{1,6})(?:[ \t]+(.*?))??(?:(?:^|[ \t]+)#+)?[ \t]*$/;
 const RULE = /^ *([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ *> ?/;
-const ITEM = /^( *)([-+*]|\d{1,9}[.)])( +(?=\S)|[ \t]*$)/;
+const ITEM = /^( *)([-+*]|\d{1,9}[.)])([ \t]+(?=\S)|[ \t]*$)/;
 const DELIMITERS = /^ *\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 /** Quotes and lists nested deeper are shown as text: a thousand `>` must not exhaust the stack. */
 const MAX_DEPTH = 12;
@@ -31,7 +31,7 @@ function isTable(lines, i) {
 
 /** The match if `line` begins a list item. Within a paragraph, empty items and "1987." do not. */
 function isItem(line, within) {
-  const item = !RULE.test(line) && ITEM.exec(line);
+  const item = RULE.test(line) ? null : ITEM.exec(line);
   return item && within && (item[0] === line || (parseInt(item[2], 10) || 1) !== 1) ? null : item;
 }
 
@@ -68,7 +68,7 @@ function parse(lines, view, depth = 0) {
       while (++i < lines.length && !end.test(lines[i])) inner.push(lines[i].slice(Math.min(length, indent(lines[i]))));
       // One that is not closed yet would show an empty line after each line that came.
       if (i++ === lines.length && inner.at(-1) === '') inner.pop();
-      block = (parent) => parent.append(view.code(inner.join('\n').replace(/[\ue000\ue001]/g, ''), language));
+      block = (parent) => parent.append(view.code(inner.join('\n').replace(MARKS, ''), language));
     } else if ((match = HEADING.exec(line))) {
       const [, { length }, text] = match;
       i++;
@@ -141,7 +141,6 @@ function list(lines, to, view, depth) {
       // Models often indent a list inside "1." by two spaces where CommonMark asks for three.
       if (marker && marker[1].length > item[1].length + 1 && kind(marker) !== kind(first)) cut = Math.min(cut, marker[1].length);
       if (!blank(line) && indent(line) < cut && (blank(inner.at(-1)) || marker || interrupts(lines, to))) break;
-      if (blank(line) && inner.length === 1 && blank(inner[0])) break; // an empty item has one line
       inner.push(line.slice(Math.min(cut, indent(line))));
     }
     const written = inner.length;
@@ -173,7 +172,8 @@ function list(lines, to, view, depth) {
 const TOKEN = /\\([!-/:-@[-`{-~\n])|(`+)|(([*_~])\4*)|(!?\[)|(\])|<((?:https?:\/\/|mailto:)[^\s<>]*|[\w.+-]+@[\w-]+(?:\.[\w-]+)+)>|(?<!\w)(https?:\/\/(?:\([^\s()]*\)|[^\s<>[\]`"()])*(?:\([^\s()]*\)|[^\s<>[\]`"()?!.,:;*_~']))|&(amp|lt|gt|quot|nbsp|#39);|( {2,}\n *|<br *\/?>)/gi;
 const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: '\u00a0', '#39': "'" };
 const TARGET = /\([ \n]*(?:<([^<>\n]*)>|((?:\\[!-~]|[^\s()\\]|\((?:\\[!-~]|[^\s()\\])*\))*))(?:[ \n]+(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\((?:\\.|[^)\\])*\)))?[ \n]*\)/y;
-const SPACE = /[\s\ue000\ue001]/;
+const SPACE = /\s/;
+const MARKS = /[\ue000\ue001]/g;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 
 /**
@@ -205,8 +205,8 @@ function inline(text, name, above, view, open) {
     else if (address) put(link('', address.includes(':') ? address : `mailto:${address}`, {}, address));
     else if (run) {
       // Whole characters on both sides: half a surrogate pair is neither letter nor sign.
-      const before = [...text.slice(Math.max(0, match.index - 2), match.index)].at(-1) ?? ' ';
-      const after = [...text.slice(at, at + 2)][0] ?? ' ';
+      const before = [...text.slice(Math.max(0, match.index - 3), match.index).replace(MARKS, '')].at(-1) ?? ' ';
+      const after = [...text.slice(at, at + 3).replace(MARKS, '')][0] ?? ' ';
       const left = !SPACE.test(after) && (!PUNCTUATION.test(after) || SPACE.test(before) || PUNCTUATION.test(before));
       const right = !SPACE.test(before) && (!PUNCTUATION.test(before) || SPACE.test(after) || PUNCTUATION.test(after));
       const mark = { node: put(run), char: run[0], count: run.length, length: run.length };
@@ -248,7 +248,7 @@ function inline(text, name, above, view, open) {
   }
   emphasise(marks, 0, open);
   parent.normalize();
-  if (/[\ue000\ue001]/.test(text)) doubt(parent, view);
+  if (text !== text.replace(MARKS, '')) doubt(parent, view);
   return parent;
 }
 
@@ -302,7 +302,7 @@ function doubt(parent, view) {
   for (const node of nodes) {
     node.replaceWith(...node.data.split(/([\ue000\ue001])/).map((text) => {
       if (text === DOUBT || text === END) doubted = text === DOUBT;
-      return text === END ? view.doubt() : text === DOUBT ? '' : doubted && !node.parentNode.dir ? h('mark', {}, text) : text;
+      return text === END ? view.doubt() : text === DOUBT ? '' : doubted && text && !node.parentNode.matches('button') ? h('mark', {}, text) : text;
     }));
   }
 }

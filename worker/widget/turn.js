@@ -90,6 +90,8 @@ function form(t, opener, label, done, fields, submit) {
   return [node, status];
 }
 
+/** What may be wider than the panel can be scrolled by keyboard. */
+const scrolls = (label) => ({ tabindex: 0, role: 'group', 'aria-label': label });
 const field = (tag, label, attributes) => h('label', {}, label, h(tag, { dir: 'auto', ...attributes }));
 const comment = (t) => field('textarea', t.comment, { name: 'comment', maxlength: 2000, rows: 3 });
 
@@ -123,10 +125,10 @@ export function newTurn(chat, question) {
     },
     code: (text, language) => {
       const button = h('button.copy', { click: () => copy(text, chat) }, t.copy);
-      return h('div.code', {}, h('div.bar', {}, h('span', {}, language), button),
-        h('pre', { tabindex: 0, role: 'group', 'aria-label': language || t.code, dir: 'ltr' }, h('code', {}, text)));
+      return h('div.code', {}, h('div.bar', {}, language, button),
+        h('pre', { dir: 'ltr', ...scrolls(language || t.code) }, h('code', {}, text)));
     },
-    table: (table) => h('div.scroll', { tabindex: 0, role: 'group', 'aria-label': t.table }, table),
+    table: (table) => h('div.scroll', scrolls(t.table), table),
     doubt: () => h('span.doubt', {}, t.doubt),
   };
 
@@ -187,7 +189,7 @@ export function newTurn(chat, question) {
       row.push(...thumbs);
     }
     const dollars = ({ usd }) => `$${usd.toPrecision(2)}`;
-    if (cost?.usd >= 0) row.push(h('span.cost', {}, fill(t.cost, dollars(cost)), total && `, ${fill(t.cost_all, dollars(total))}`));
+    if (cost?.usd >= 0) row.push(...[[t.cost, cost], [t.cost_all, total]].map(([text, sum]) => sum && h('span.cost', {}, fill(text, dollars(sum)))));
     after.append(h('div.tools', {}, row), ...feedback ?? []);
   }
 
