@@ -3,7 +3,7 @@
 //! [`prepare`] ends when it is known what the answer may cite; a failure until then has an HTTP
 //! status of its own. [`respond`] writes the answer to the reader as it comes and stores the turn.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::ops::Add as _;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -23,10 +23,10 @@ use crate::generation::{self, Live};
 use crate::handoff::{self, Handoff, Why};
 use crate::models::{self, ChatModel, Runner};
 use crate::policy::{self, MAX_RETRIES, Remedy};
-use crate::ports::{Answers, ByteStream as _, Classify, Embed, Fault, Host, Ports, Rerank, Traces, log};
+use crate::ports::{Answers, ByteStream as _, Classify, Embed, Fault, Host, Ports, Rerank, Sessions, Traces, log};
 use crate::prompt::{self, Exchange, Passage};
 use crate::retrieve::{self, Found, Nearest};
-use crate::session::{self, Finish, TURN_VERSION, Turn};
+use crate::session::{self, Finish, MAX_TURNS, TURN_VERSION, Turn};
 use crate::settings::Settings;
 use crate::sse::{CitedSource, Part, ToolStarted};
 use crate::tools::{self, Asker, Calls, Outcome as Came, Tool};
@@ -65,10 +65,7 @@ pub struct Prepared {
     question: String,
     asked_at: u64,
     models: Vec<ChatModel>,
-    history: Vec<Exchange>,
-    memory: Memory,
-    /// Of its conversation before it; `None` where that could not be read.
-    spent: Option<Cost>,
+    recalled: Recalled,
     /// Of all calls until the answer.
     cost: Cost,
     /// What the answer is kept under.
@@ -86,6 +83,18 @@ pub struct Prepared {
     /// As far as the way has gone; with the texts of its candidates if it was asked for.
     trace: Box<Trace>,
     traced: bool,
+}
+
+/// What a conversation brings to its next question.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Recalled {
+    /// What the model is reminded of.
+    history: Vec<Exchange>,
+    /// KV keys of the turns that the answer takes the place of.
+    replaced: Vec<String>,
+    memory: Memory,
+    /// What it has cost, turns that are replaced included; `None` where that could not be read.
+    spent: Option<Cost>,
 }
 
 /// How answering ended.
@@ -140,7 +149,7 @@ pub async fn prepare<P: Ports>(
     let opened = Opened { trace_id, session, asked_at };
     let asked = handoff::asked(settings, &ask.message);
     if asked == Some(Asked::Alone) {
-        return Ok(point_to_person(ports, settings, &ask, opened));
+        return Ok(point_to_person(ports, settings, &ask, opened).await);
     }
     // Who asks for a person is shown the way in any mood.
     let (model, text) = match &settings.mood_model {
@@ -223,17 +232,15 @@ impl Opened {
 
 /// The answer to who asks for a person and nothing else: nothing has to be searched or written for it,
 /// so it comes also when search and models are down.
-fn point_to_person(ports: &impl Host, settings: &Settings, ask: &Ask, opened: Opened) -> Prepared {
+async fn point_to_person(ports: &impl Ports, settings: &Settings, ask: &Ask, opened: Opened) -> Prepared {
     let mut prepared = opened.begin(ports, settings, ask);
     prepared.trace.handoff = Some(Why::Asked);
-    Prepared {
-        // Nothing was read of what the conversation has cost before.
-        spent: ask.session.is_none().then_some(Cost::NONE),
-        cost: Cost::NONE,
-        handoff: Handoff::new(settings, Why::Asked),
-        only_handoff: true,
-        ..prepared
-    }
+    // Nothing is read of the conversation, unless a part of it is replaced.
+    let recalled = match &ask.replaces {
+        Some(_) => recall(ports, settings, ask, &prepared.session, &prepared.trace_id).await,
+        None => Recalled { spent: ask.session.is_none().then_some(Cost::NONE), ..Recalled::default() },
+    };
+    Prepared { recalled, cost: Cost::NONE, handoff: Handoff::new(settings, Why::Asked), only_handoff: true, ..prepared }
 }
 
 /// The mood of a message, as a model reads it.
@@ -267,21 +274,22 @@ async fn look_up<P: Ports>(ports: &P, settings: &Settings, ask: Ask, opened: Ope
     let mut known = opened.begin(ports, settings, &ask);
     let (trace_id, session, asked_at) = (known.trace_id.as_str(), known.session.as_str(), known.asked_at);
     let understand = async {
-        let (history, memory, spent) = recall(ports, settings, session, ask.session.is_some(), trace_id).await;
+        let recalled = recall(ports, settings, &ask, session, trace_id).await;
+        let history = &recalled.history;
         let recalled_ms = ports.now_ms().saturating_sub(asked_at);
-        let mut queries = retrieve::queries(&ask.message, &history);
-        let rewrite = rewrite(ports, settings, &history, &mut queries, trace_id).await;
+        let mut queries = retrieve::queries(&ask.message, history);
+        let rewrite = rewrite(ports, settings, history, &mut queries, trace_id).await;
         let rewritten_ms = rewrite.as_ref().map_or(0, |_| ports.now_ms().saturating_sub(asked_at));
         let (vectors, cost) = embed(ports, settings, &queries, trace_id).await?;
         let steps = Steps { recalled_ms, rewritten_ms, ..Steps::default() };
-        Ok((history, memory, spent, queries, rewrite, vectors, cost, steps))
+        Ok((recalled, queries, rewrite, vectors, cost, steps))
     };
     let cache_key = cache::key(settings, &ask);
     let ready = async { try_join(pin!(generation::live(ports, trace_id)), pin!(understand)).await };
     let (ready, given_before) = join(pin!(ready), pin!(given_before(ports, cache_key.as_deref(), trace_id))).await;
-    let (live, (history, memory, spent, queries, rewrite, vectors, embedding, steps)) = ready?;
+    let (live, (recalled, queries, rewrite, vectors, embedding, steps)) = ready?;
     let embedded_ms = ports.now_ms().saturating_sub(asked_at);
-    let (models, routed) = in_turn(settings, asked, models::is_simple(&ask.message, &history));
+    let (models, routed) = in_turn(settings, asked, models::is_simple(&ask.message, &recalled.history));
     let mut trace = Box::new(Trace {
         queries,
         generation: live.record.generation,
@@ -291,7 +299,7 @@ async fn look_up<P: Ports>(ports: &P, settings: &Settings, ask: Ask, opened: Ope
         ..std::mem::take(&mut *known.trace)
     });
     let cost = embedding + rewriting(settings, trace.rewrite.as_ref());
-    let known = Prepared { models, history, memory, spent, cost, cache_key, ..known };
+    let known = Prepared { models, recalled, cost, cache_key, ..known };
     if let Some(record) = given_before.filter(|record| record.is_good(live.record.generation, ports.now_ms())) {
         (trace.cached, trace.cached_from) = (true, Some(record.trace_id.clone()));
         return Ok(Prepared { sources: record.sources.clone(), given_before: Some(record), trace, ..known });
@@ -350,7 +358,7 @@ pub async fn respond<P: Ports>(
     let unasked = if given_before.is_some() { None } else { prepared.refused_by(settings.refuse_below) };
     let mut first_word_at = None;
     let mut way = Way::default();
-    let result = if let Some(handoff) = prepared.handoff.as_ref().filter(|_| prepared.only_handoff) {
+    let written = if let Some(handoff) = prepared.handoff.as_ref().filter(|_| prepared.only_handoff) {
         draft.say(&handoff.sentence(), reader);
         Ok(())
     } else if let Some(record) = given_before {
@@ -371,7 +379,9 @@ pub async fn respond<P: Ports>(
     (prepared.trace.tries, prepared.trace.calls) = (way.tries, way.calls.made);
     prepared.trace.offer(draft.offered);
     let started = draft.started;
-    let error = result.err().map(|fault| policy::tell(&fault, ports.now_ms()));
+    prepared.trace.stopped = written == Err(Fault::Stopped);
+    let failure = written.err().filter(|fault| *fault != Fault::Stopped);
+    let error = failure.map(|fault| policy::tell(&fault, ports.now_ms()));
     let mut outcome = store(ports, settings, prepared, draft, suggestions, error).await;
     send_closing(&outcome, started, reader);
     outcome.afterwards = afterwards(settings, &outcome, ports.now_ms());
@@ -486,28 +496,31 @@ pub fn bad_session() -> ApiError {
     ApiError::new(Code::BadSession, "this conversation is unknown or has expired: ask again without a session")
 }
 
-/// The turns of before, and what they cost. When the store fails, the answer knows none.
-async fn recall(
-    ports: &impl Ports,
-    settings: &Settings,
-    session: &str,
-    existing: bool,
-    trace_id: &str,
-) -> (Vec<Exchange>, Memory, Option<Cost>) {
-    if !existing {
-        return (Vec::new(), Memory::Kept, Some(Cost::NONE));
+/// The turns of before, and what they cost. When the store fails, the answer knows none, and takes the place
+/// of none.
+async fn recall(ports: &impl Ports, settings: &Settings, ask: &Ask, session: &str, trace_id: &str) -> Recalled {
+    if ask.session.is_none() {
+        return Recalled { spent: Some(Cost::NONE), ..Recalled::default() };
     }
-    if settings.history_turns == 0 {
-        return (Vec::new(), Memory::Kept, None);
+    // What is replaced may lie further back than what the model is reminded of.
+    let limit = if ask.replaces.is_some() { MAX_TURNS } else { settings.history_turns };
+    if limit == 0 {
+        return Recalled::default();
     }
-    match ports.turns(session, settings.history_turns).await {
+    match ports.turns(session, limit).await {
         Ok(turns) => {
-            let spent = session::spent(&turns);
-            (session::memory(&turns, settings.history_turns, settings.history_tokens), Memory::Kept, spent)
+            let is_replaced = |turn: &Turn| ask.replaces.as_ref() == Some(&turn.id);
+            let (before, replaced) = turns.split_at(turns.iter().position(is_replaced).unwrap_or(turns.len()));
+            Recalled {
+                history: session::memory(before, settings.history_turns, settings.history_tokens),
+                replaced: replaced.iter().map(|turn| turn.key(session)).collect(),
+                memory: Memory::Kept,
+                spent: session::spent(&turns),
+            }
         }
         Err(fault) => {
             log(ports, trace_id, "read turns", &fault);
-            (Vec::new(), Memory::Unavailable, None)
+            Recalled { memory: Memory::Unavailable, ..Recalled::default() }
         }
     }
 }
@@ -727,7 +740,8 @@ fn send_opening(prepared: &Prepared, reader: &mut dyn Reader) {
 }
 
 /// Asks model after model until one has answered, or has begun to and broke off. What a model wants to have
-/// looked up is looked up, and it is asked again. Without pages, only that may lead to an answer.
+/// looked up is looked up, and it is asked again. Without pages, only that may lead to an answer. When the
+/// reader stops it, nothing more is asked.
 async fn write<P: Ports>(
     ports: &P,
     settings: &Settings,
@@ -743,6 +757,7 @@ async fn write<P: Ports>(
     let mut retries = 0;
     let mut shrunk = false;
     let mut shown = false;
+    let mut stopped = pin!(stopped(ports, prepared, reader.left()));
     loop {
         let (request, used) = request(settings, prepared, model, has_pages, shrunk, &way.calls);
         let offered = prepared.sources.get(..used).unwrap_or_default();
@@ -757,12 +772,15 @@ async fn write<P: Ports>(
         // Words that come from no page and no tool are read before anybody else reads them.
         reader.is_held = !has_pages && way.calls.made.is_empty();
         let mut log_id = None;
-        let result = match ports.generate(model, &request, call).await {
-            Ok(answer) => {
-                log_id = answer.log_id();
-                draft.relay(answer, reader).await
-            }
-            Err(fault) => Err(fault),
+        let writing = async {
+            let answer = ports.generate(model, &request, call).await?;
+            log_id = answer.log_id();
+            draft.relay(answer, reader).await
+        };
+        // What is not waited for any more is dropped, and with it the call of the model.
+        let result = match select(stopped.as_mut(), pin!(writing)).await {
+            Either::Left(((), _)) => Err(Fault::Stopped),
+            Either::Right((result, _)) => result,
         };
         shown = draft.started && !reader.is_held;
         let ended_ms = ports.now_ms().saturating_sub(prepared.asked_at);
@@ -789,7 +807,9 @@ async fn write<P: Ports>(
             (retries, shrunk) = (0, false);
             continue;
         };
-        log(ports, &prepared.trace_id, &model.id, &fault);
+        if fault != Fault::Stopped {
+            log(ports, &prepared.trace_id, &model.id, &fault);
+        }
         if std::mem::take(&mut reader.is_held) {
             // Nobody has read it, and nobody will.
             draft.begin("", &[]);
@@ -819,6 +839,17 @@ async fn write<P: Ports>(
             }
         }
     }
+}
+
+/// Ends when the reader has stopped the answer; never when it has only left.
+async fn stopped(ports: &(impl Sessions + Host), prepared: &Prepared, left: impl Future<Output = ()>) {
+    left.await;
+    match ports.is_stopped(&prepared.session, &prepared.message_id).await {
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(fault) => log(ports, &prepared.trace_id, "read stop", &fault),
+    }
+    pending::<()>().await;
 }
 
 /// Shows an answer that was held back if all it does is ask for what is missing; any other is of the model's
@@ -854,7 +885,7 @@ fn request(
     let (passages, history) = if shrunk {
         (passages.get(..passages.len().div_ceil(2)).unwrap_or_default(), &[][..])
     } else {
-        (passages, prepared.history.as_slice())
+        (passages, prepared.recalled.history.as_slice())
     };
     let with_tools = !settings.tools.is_empty();
     let (mut messages, used) =
@@ -875,7 +906,8 @@ async fn store(
     error: Option<ApiError>,
 ) -> Outcome {
     let cost = prepared.trace.tries.iter().filter_map(|made| made.cost).fold(prepared.cost, Cost::add).rounded();
-    let session_cost = prepared.spent.map(|spent| (spent + cost).rounded());
+    let Recalled { replaced, mut memory, spent, .. } = prepared.recalled;
+    let session_cost = spent.map(|spent| (spent + cost).rounded());
     // What a tool said is on none of the pages.
     let is_of_pages =
         prepared.trace.calls.iter().all(|call| call.outcome != Came::Answered) || !trace::cited(&draft.text).is_empty();
@@ -884,7 +916,7 @@ async fn store(
         id: prepared.message_id,
         at: prepared.asked_at,
         question: prepared.question,
-        finish: if error.is_some() { Finish::Error } else { draft.finish() },
+        finish: if error.is_some() || prepared.trace.stopped { Finish::Error } else { draft.finish() },
         answer: draft.text,
         sources: if is_of_pages { prepared.sources } else { Vec::new() },
         citations: draft.citations,
@@ -894,12 +926,19 @@ async fn store(
         session_cost,
         cache_key: prepared.cache_key,
     };
-    let mut memory = prepared.memory;
-    if draft.started
-        && let Err(fault) = ports.append(&prepared.session, &turn, settings.session_ttl_seconds).await
-    {
-        log(ports, &prepared.trace_id, "store turn", &fault);
-        memory = Memory::Unavailable;
+    if draft.started {
+        match ports.append(&prepared.session, &turn, settings.session_ttl_seconds).await {
+            // Not before there is something in their place.
+            Ok(()) => {
+                if let Err(fault) = ports.forget_turns(&replaced).await {
+                    log(ports, &prepared.trace_id, "delete replaced turns", &fault);
+                }
+            }
+            Err(fault) => {
+                log(ports, &prepared.trace_id, "store turn", &fault);
+                memory = Memory::Unavailable;
+            }
+        }
     }
     let mut trace = prepared.trace;
     trace.cited = trace::cited(&turn.answer);
@@ -970,6 +1009,10 @@ impl<H: Host> Reader for Timed<'_, H> {
 
     fn close(&mut self, parts: &[Part<'_>]) {
         self.reader.close(parts);
+    }
+
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.reader.left()
     }
 }
 

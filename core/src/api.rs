@@ -22,7 +22,7 @@ use crate::workers_ai::Usage;
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Longest question, characters: about two pages.
 pub const MAX_MESSAGE_CHARS: usize = 4_000;
-/// Longest `page` and longest filter value, bytes.
+/// Longest `page`, `replaces` and filter value, bytes.
 const MAX_FIELD_BYTES: usize = 1_024;
 
 /// A question as it comes in.
@@ -40,6 +40,8 @@ pub struct Ask {
     pub page: Option<String>,
     /// Exact filter.
     pub filter: Filter,
+    /// Id of the turn that the answer takes the place of, with all turns after it; unchecked.
+    pub replaces: Option<String>,
     /// Whether the way to the answer is wanted as well.
     pub trace: bool,
 }
@@ -54,6 +56,7 @@ struct OwnBody {
     page: Option<String>,
     #[serde(default)]
     filter: Filter,
+    replaces: Option<String>,
     #[serde(default)]
     trace: bool,
 }
@@ -121,12 +124,13 @@ impl Ask {
                 model: body.model,
                 page: body.page,
                 filter: body.filter,
+                replaces: None,
                 trace: false,
             }
         } else {
             let body: OwnBody = serde_json::from_slice(body).map_err(unreadable)?;
-            let OwnBody { message, session, stream, model, page, filter, trace } = body;
-            Self { message, session, stream: stream.unwrap_or(true), model, page, filter, trace }
+            let OwnBody { message, session, stream, model, page, filter, replaces, trace } = body;
+            Self { message, session, stream: stream.unwrap_or(true), model, page, filter, replaces, trace }
         };
         ask.check()
     }
@@ -141,9 +145,13 @@ impl Ask {
             return Err(ApiError::new(Code::TooLarge, text));
         }
         let Filter { lang, version, product } = &self.filter;
-        for (name, value) in
-            [("page", &self.page), ("filter.lang", lang), ("filter.version", version), ("filter.product", product)]
-        {
+        for (name, value) in [
+            ("page", &self.page),
+            ("replaces", &self.replaces),
+            ("filter.lang", lang),
+            ("filter.version", version),
+            ("filter.product", product),
+        ] {
             if value.as_ref().is_some_and(|value| value.len() > MAX_FIELD_BYTES) {
                 let text = format!("{name} is longer than {MAX_FIELD_BYTES} bytes");
                 return Err(ApiError::new(Code::Unprocessable, text));

@@ -1,5 +1,7 @@
 //! The answer while it is written: from what a model streams to what a reader sees.
 
+use std::future::pending;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::api::{Citation, Source};
@@ -18,14 +20,19 @@ use crate::workers_ai::{self, ToolCallPart, Usage};
 /// The answer's only text part.
 pub(crate) const TEXT_ID: &str = "0";
 
-/// Where the parts of an answer go. A reader that has left takes them and drops them: the answer is
-/// written to the end all the same, for it is stored.
+/// Where the parts of an answer go. A reader that has left takes them and drops them: unless it was
+/// stopped, the answer is written to the end all the same, for it is stored.
 pub trait Reader {
     /// Takes parts, in order, and does not wait until they are read: an answer is short.
     fn send(&mut self, parts: &[Part<'_>]);
 
     /// Takes the last parts.
     fn close(&mut self, parts: &[Part<'_>]);
+
+    /// Ends when the reader has left; never for one that cannot be seen leaving.
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(pending())
+    }
 }
 
 /// The reader of an answer that is wanted in one piece.

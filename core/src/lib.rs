@@ -22,7 +22,7 @@
 //!
 //! What may be said again is in the [`cache`], and [`wording`] says who has asked the same. What a visitor thinks of an answer is kept by [`feedback`]; how an
 //! answer came about stands in its [`trace`]. Who asks for a person ([`escalation`]), or is in no good mood, is
-//! shown the way to one, and a conversation goes there by [`handoff`].
+//! shown the way to one, and a conversation goes there by [`handoff`]. An answer ends early by [`stop`].
 //!
 //! [`settings`] and [`error`] belong to both ends of the answer: what the operator sets, and what
 //! the visitor is told.
@@ -72,6 +72,7 @@ pub mod search;
 pub mod sentences;
 pub mod session;
 pub mod sse;
+pub mod stop;
 pub mod support;
 pub mod text_fragment;
 pub mod tools;

@@ -87,6 +87,7 @@ pub fn remedy(fault: &Fault) -> Remedy {
         | Fault::D1(_)
         | Fault::Webhook { .. }
         | Fault::Tool { .. }
+        | Fault::Stopped
         | Fault::NoBinding(_) => Remedy::None,
     }
 }
@@ -133,6 +134,8 @@ pub fn tell(fault: &Fault, now_ms: u64) -> ApiError {
             Code::Withheld,
             "the answer strayed from the documentation and was cut off; ask in other words",
         ),
+        // Nobody is left to be told.
+        Fault::Stopped => ApiError::new(Code::Internal, "the answer was stopped"),
         Fault::NoBinding(name) => ApiError::new(Code::NotReady, format!("this bot lacks its binding {name}")),
     }
 }

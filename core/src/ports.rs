@@ -112,6 +112,16 @@ pub trait Sessions {
 
     /// Deletes all turns of a session.
     async fn forget(&self, session: &str) -> Result<(), Fault>;
+
+    /// Deletes the turns under some keys, such as [`Turn::key`] gives; one that is not there does not matter.
+    async fn forget_turns(&self, keys: &[String]) -> Result<(), Fault>;
+
+    /// Notes that an answer was stopped, for [`crate::session::STOP_SECONDS`].
+    async fn note_stopped(&self, session: &str, message_id: &str) -> Result<(), Fault>;
+
+    /// Whether [`Sessions::note_stopped`] has noted it. To be asked once an answer: a store that has said no
+    /// may say so for a minute.
+    async fn is_stopped(&self, session: &str, message_id: &str) -> Result<bool, Fault>;
 }
 
 /// Keeps answers that may be given again.
@@ -290,6 +300,9 @@ pub enum Fault {
     /// The model repeated the prompt, which is not for readers.
     #[error("the model's answer repeats docent's instructions; it was cut off there")]
     Withheld,
+    /// The visitor has stopped the answer. Nothing failed.
+    #[error("the visitor stopped the answer")]
+    Stopped,
     /// The Worker has no such binding, or it is of another kind.
     #[error("the Worker has no binding {0}")]
     NoBinding(&'static str),

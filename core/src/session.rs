@@ -16,6 +16,10 @@ use crate::prompt::Exchange;
 /// Turns of a session that are read at once at most: what fits one bulk read of KV.
 pub const MAX_TURNS: usize = 100;
 
+/// Seconds for which it is known that an answer was stopped: the least that KV keeps anything. A Worker goes
+/// on for half as long without a reader.
+pub const STOP_SECONDS: u64 = 60;
+
 /// Version of [`Turn`]'s stored form. A field that is added keeps it, if a turn without the field can be
 /// read: Workers of before leave out what they do not know.
 pub const TURN_VERSION: u32 = 1;
@@ -29,7 +33,7 @@ pub enum Finish {
     Stop,
     /// `MAX_TOKENS` cut it.
     Length,
-    /// It broke off: the upstream failed in the middle.
+    /// It broke off: the upstream failed in the middle, or its reader stopped it.
     Error,
 }
 
@@ -79,6 +83,11 @@ impl Turn {
 /// What all keys of a session begin with.
 pub fn prefix(session: &str) -> String {
     format!("turn:{session}:")
+}
+
+/// KV key that says, by being there, that an answer of a session was stopped.
+pub fn stop_key(session: &str, message_id: &str) -> String {
+    format!("stop:{session}:{message_id}")
 }
 
 /// What a conversation has cost with its last turns, oldest first; `None` when none of them says it. A turn

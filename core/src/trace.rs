@@ -106,6 +106,9 @@ pub struct Trace {
     /// Why there is no answer, or only the beginning of one, as the client was told.
     #[serde(default)]
     pub error: Option<Code>,
+    /// Whether the visitor stopped the answer, so that there is only its beginning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// How long the steps took.
     pub steps: Steps,
 }

@@ -27,7 +27,7 @@ use docent_core::ports::{
     Answers, ByteStream, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Limit, Opinions, Post,
     Posted, Rerank, Search, Sessions, Traces,
 };
-use docent_core::session::{Turn, prefix};
+use docent_core::session::{STOP_SECONDS, Turn, prefix, stop_key};
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::upstream::{self, Call, Gateway, ProviderError, Route};
 use docent_core::vectorize::{Match, Matches, QueryOptions};
@@ -455,13 +455,28 @@ impl Sessions for LocalPorts {
     async fn forget(&self, session: &str) -> Result<(), Fault> {
         loop {
             let (keys, complete) = self.keys(session, 1_000).await?;
-            for key in keys {
-                self.kv(Method::DELETE, &key_path(&key), String::new()).await?;
-            }
+            self.forget_turns(&keys).await?;
             if complete {
                 return Ok(());
             }
         }
+    }
+
+    async fn forget_turns(&self, keys: &[String]) -> Result<(), Fault> {
+        for key in keys {
+            self.kv(Method::DELETE, &key_path(key), String::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_stopped(&self, session: &str, message_id: &str) -> Result<(), Fault> {
+        let mut path = key_path(&stop_key(session, message_id));
+        let _ = write!(path, "&expiration_ttl={STOP_SECONDS}");
+        self.kv(Method::PUT, &path, "1".to_owned()).await.map(drop)
+    }
+
+    async fn is_stopped(&self, session: &str, message_id: &str) -> Result<bool, Fault> {
+        Ok(self.kv(Method::GET, &key_path(&stop_key(session, message_id)), String::new()).await?.is_some())
     }
 }
 

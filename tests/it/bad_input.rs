@@ -21,6 +21,7 @@ fn every_mistake_in_a_question_has_its_status_and_code() {
         (r#"{"messages":[{"role":"assistant","parts":[{"type":"text","text":"hi"}]}]}"#, 422, "unprocessable"),
         (r#"{"message":"hi","model":"@cf/meta/llama-9"}"#, 422, "unprocessable"),
         (r#"{"message":"hi","filter":{"text":"x"}}"#, 400, "bad_request"),
+        (r#"{"message":"hi","replaces":7}"#, 400, "bad_request"),
         (&long, 413, "too_large"),
         (&huge, 413, "too_large"),
         (&forged, 401, "bad_session"),
@@ -46,6 +47,7 @@ fn routes_and_methods_that_do_not_exist_are_named_as_such() {
     for (method, path, allow) in [
         ("GET", "/v1/chat", "POST"),
         ("PUT", "/v1/chat", "POST"),
+        ("GET", "/v1/stop", "POST"),
         ("POST", "/v1/health", "GET, HEAD"),
         ("PATCH", "/v1/sessions/x", "GET, HEAD, DELETE"),
     ] {

@@ -3,20 +3,24 @@
 //! runs as a Worker in workerd or natively over the stand-in's own engines.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
 
 use docent_core::answer;
 use docent_core::api::{Answer, Ask, Unanswered};
-use docent_core::draft::Unstreamed;
+use docent_core::draft::{Reader, Unstreamed};
 use docent_core::full_text::{self, Hit, Lookup};
-use docent_core::ports::{Fault, Lexical};
+use docent_core::ports::{Fault, Lexical, Sessions as _};
 use docent_core::search;
+use docent_core::session::Finish;
 use docent_core::settings::Settings;
+use docent_core::sse::Part;
 use docent_core::vectorize::Filter;
 use docent_local::DatabaseConfig;
 use docent_local::ports::LocalPorts;
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, NAME, Setup};
+use crate::bot::{Bot, NAME, Setup, Stream, eventually};
 
 const SECRET: &str = "the secret that both implementations sign with";
 const KEY: &str = "the key of those who may see traces";
@@ -96,7 +100,7 @@ fn a_worker_and_the_native_flow_answer_alike() {
     let checked = checked.unwrap();
     let mut ports = bot.cloud.ports(NAME, NAME).unwrap();
     ports.content = Some(NAME.to_owned());
-    (ports.first_byte, ports.idle) = (std::time::Duration::from_secs(2), std::time::Duration::from_secs(2));
+    (ports.first_byte, ports.idle) = (Duration::from_secs(2), Duration::from_secs(2));
 
     let refused = |service: &str, operation: &str, status: u16, code: u32| {
         let body = json!({ "errors": [{ "code": code, "message": "no" }], "code": code, "error": "no" }).to_string();
@@ -243,4 +247,55 @@ fn both_implementations_find_the_same_while_somebody_types() {
         bot.script(&json!([]));
         assert_eq!((&worker, &native), (&json!("upstream"), &json!("upstream")), "{operation}");
     }
+}
+
+/// A reader that has left before the first word.
+struct Gone;
+
+impl Reader for Gone {
+    fn send(&mut self, _: &[Part<'_>]) {}
+
+    fn close(&mut self, _: &[Part<'_>]) {}
+
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[test]
+fn both_implementations_stop_and_replace_answers() {
+    let mut setup = Setup { change: |config| config.secret = Some(SECRET.to_owned()), ..Setup::default() };
+    setup.cloud.token_delay = Duration::from_millis(20);
+    let bot = setup.start();
+    let ports = bot.cloud.ports(NAME, NAME).unwrap();
+    let settings = Settings::parse(|name| (name == "SESSION_SECRET").then(|| SECRET.to_owned())).unwrap();
+    let asked = bot.ask("What does make run do?", None);
+    let token = asked["session"].as_str().unwrap();
+    let session = token.split('.').nth(1).unwrap();
+    let natively = |question: &Value, stop: bool| {
+        let ask = Ask::parse(question.to_string().as_bytes()).unwrap();
+        pollster::block_on(async {
+            let prepared = answer::prepare(&ports, &settings, ask, "trace".to_owned()).await.unwrap();
+            if stop {
+                let wish = json!({ "session": token, "message_id": prepared.trace().message_id }).to_string();
+                let reply = bot.request("POST", "/v1/stop", &[], Some(&wish));
+                assert_eq!(reply.status, 204);
+            }
+            answer::respond(&ports, &settings, prepared, &mut Gone).await
+        })
+    };
+    let question = json!({ "message": QUESTION, "session": token, "replaces": asked["message_id"] });
+    let whole = natively(&question, false);
+    assert!(!whole.trace.stopped && whole.turn.finish == Finish::Stop, "who only leaves has stopped nothing");
+    let questions: Vec<_> = bot.turns(token).iter().map(|turn| turn["question"].clone()).collect();
+    assert_eq!(questions, [QUESTION], "the Worker's turn is replaced");
+    let stopped = natively(&question, true);
+    assert!(stopped.trace.stopped && stopped.turn.answer.len() < whole.turn.answer.len(), "the Worker noted it");
+
+    let mut stream = Stream::open(&bot, &json!({ "message": QUESTION, "session": token }));
+    let id = stream.next().unwrap().data["messageId"].as_str().unwrap().to_owned();
+    pollster::block_on(ports.note_stopped(session, &id)).unwrap();
+    drop(stream);
+    let turn = eventually("the turn", || bot.turns(token).into_iter().find(|turn| turn["message_id"] == id));
+    assert_eq!(turn["finish_reason"], "error", "the Worker reads what was noted natively");
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::bot::{Bot, Setup, Stream, eventually, text};
+use crate::bot::{Bot, Reply, Setup, Stream, eventually, one, text};
+use crate::why::kept;
 
 fn urls(answer: &Value) -> Vec<&str> {
     answer["sources"].as_array().unwrap().iter().map(|source| source["url"].as_str().unwrap()).collect()
@@ -124,6 +125,108 @@ fn a_turn_is_kept_whole_when_its_reader_leaves_in_the_middle() {
     let turn = eventually("the turn", || bot.turns(&session).into_iter().next());
     assert_eq!(turn["question"], question);
     assert_eq!(turn["answer"].as_str().unwrap(), text(&bot.stream(&json!({ "message": question }))), "whole");
+}
+
+/// A stream that is read until its first word, with what its `start` says.
+fn begun(bot: &Bot, question: &Value) -> (Stream, Value) {
+    let mut stream = Stream::open(bot, question);
+    let seen: Vec<_> = stream.by_ref().take_while(|part| part.kind() != "text-delta").collect();
+    (stream, seen[0].data.clone())
+}
+
+fn stop(bot: &Bot, session: &Value, message_id: &Value) -> Reply {
+    let body = json!({ "session": session, "message_id": message_id });
+    bot.request("POST", "/v1/stop", &[], Some(&body.to_string()))
+}
+
+#[test]
+fn an_answer_ends_when_its_reader_stops_it_and_what_was_said_is_kept() {
+    let mut setup = Setup::default().var("CACHE_SECONDS", "60").var("FALLBACK_MODELS", "@cf/google/gemma-4-26b-a4b-it");
+    setup.cloud.token_delay = std::time::Duration::from_millis(20);
+    let bot = setup.start();
+    let question = json!({ "message": "Which header carries the trace id of a response?" });
+    let (stream, start) = begun(&bot, &question);
+    let (session, id) = (&start["messageMetadata"]["session"], &start["messageId"]);
+    assert_eq!(stop(&bot, session, id).status, 204);
+    drop(stream);
+    let session = session.as_str().unwrap();
+    let turn = eventually("the turn", || bot.turns(session).into_iter().next());
+    assert_eq!((&turn["message_id"], &turn["finish_reason"]), (id, &json!("error")));
+    assert_eq!(bot.calls("ai.chat"), 1, "no other model is asked");
+    let told = kept(&bot, start["messageMetadata"]["trace_id"].as_str().unwrap());
+    assert!(told.stored.trace.stopped && told.stored.trace.error.is_none(), "{told}");
+    assert!(told.to_string().contains("outcome    stopped by the visitor"), "{told}");
+    assert!(!bot.workerd.logs().iter().any(|line| line.contains(r#""level":"error""#)), "nothing failed");
+
+    let whole = bot.stream(&question);
+    assert_eq!(one(&whole, "finish")["messageMetadata"]["cached"], false, "half an answer is not given again");
+    let (whole, said) = (text(&whole), turn["answer"].as_str().unwrap());
+    assert!(whole.starts_with(said) && said.len() < whole.len(), "{said:?} of {whole:?}");
+    let next = bot.ask("What does make run do?", Some(session));
+    assert_eq!(next["memory"], "kept", "the conversation goes on");
+}
+
+#[test]
+fn nobody_can_stop_the_answer_of_somebody_else() {
+    let mut setup = Setup::default();
+    setup.cloud.token_delay = std::time::Duration::from_millis(20);
+    let bot = setup.start();
+    let question = json!({ "message": "Which header carries the trace id of a response?" });
+    let stranger = bot.ask("What is docent?", None)["session"].clone();
+    let (stream, start) = begun(&bot, &question);
+    let (session, id) = (&start["messageMetadata"]["session"], &start["messageId"]);
+    assert_eq!(stop(&bot, &stranger, id).status, 204, "it is taken, and is about another conversation");
+    assert_eq!(stop(&bot, session, &json!("0123456789abcdef")).status, 204, "there is no such answer");
+    let forged = stop(&bot, &json!("s1.0123.99999999999.abcd"), id);
+    assert_eq!((forged.status, forged.error().as_str()), (401, "bad_session"));
+    for id in ["", &"x".repeat(65)] {
+        let refused = stop(&bot, session, &json!(id));
+        assert_eq!((refused.status, refused.error().as_str()), (422, "unprocessable"), "{id}");
+    }
+    drop(stream);
+    let turn = eventually("the turn", || bot.turns(session.as_str().unwrap()).into_iter().next());
+    assert_eq!(turn["answer"].as_str().unwrap(), text(&bot.stream(&question)), "whole");
+}
+
+#[test]
+fn an_answer_can_take_the_place_of_an_earlier_one_and_of_all_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    installation_pages(folder.path());
+    let setup = Setup { docs: Some(folder.path().to_owned()), ..Setup::default() };
+    let bot = setup.var("TOP_K", "2").var("SUPPORT_URL", "https://help.example/").start();
+    let questions = |session: &str| -> Vec<String> {
+        bot.turns(session).iter().map(|turn| turn["question"].as_str().unwrap().to_owned()).collect()
+    };
+    let instead = |of: &Value, message: &str| {
+        let body =
+            json!({ "message": message, "session": of["session"], "replaces": of["message_id"], "stream": false });
+        let reply = bot.post(&body);
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    };
+    let first = bot.ask("What is removed when I uninstall?", None);
+    let session = first["session"].as_str().unwrap();
+    let second = bot.ask("How do I install it?", Some(session));
+    let third = bot.ask("and on Windows?", Some(session));
+    assert!(urls(&third).iter().any(|url| url.contains("/install#")), "in the light of the question before");
+
+    let edited = instead(&second, "and on Windows?");
+    assert_eq!(questions(session), ["What is removed when I uninstall?", "and on Windows?"]);
+    assert!(!urls(&edited).iter().any(|url| url.contains("/install#")), "which is not there any more: {edited:#}");
+    assert!(edited["session_cost"]["neurons"].as_f64() > third["session_cost"]["neurons"].as_f64(), "it was paid");
+
+    let again = instead(&edited, "How do I install it?");
+    assert_eq!(questions(session), ["What is removed when I uninstall?", "How do I install it?"]);
+    bot.script(&json!([{ "service": "ai", "operation": "chat", "respond": { "status": 410, "body": "{\"errors\":[{\"code\":5028}]}" } }]));
+    let body = json!({ "message": "x", "session": session, "replaces": again["message_id"], "stream": false });
+    assert_eq!(bot.post(&body).status, 502);
+    bot.script(&json!([]));
+    assert_eq!(questions(session).len(), 2, "what failed takes no place");
+    let unknown = json!({ "session": session, "message_id": "no such id" });
+    instead(&unknown, "and on Windows?");
+    assert_eq!(questions(session).len(), 3, "what is not there is not replaced");
+    instead(&first, "Can I talk to a human?");
+    assert_eq!(questions(session), ["Can I talk to a human?"], "also by an answer that nothing is searched for");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use docent_core::ports::{
     Answers, ByteStream as _, Classify, Content, Embed, Fault, Generate, Handoffs, Host, Lexical, Limit, Opinions,
     Post, Posted, Rerank, Search, Sessions, Traces,
 };
-use docent_core::session::{Turn, prefix};
+use docent_core::session::{STOP_SECONDS, Turn, prefix, stop_key};
 use docent_core::settings::Settings;
 use docent_core::trace::{EXPIRE_SQL, KEEP_SQL as KEEP_TRACE_SQL, Kept};
 use docent_core::upstream::{Call, ProviderError, Request, Route};
@@ -519,12 +519,28 @@ impl Sessions for Doors {
         let kv = self.kv()?;
         loop {
             let page = kv.list().prefix(prefix(session)).execute().await.map_err(kv_fault)?;
-            let deletions = page.keys.iter().map(|key| kv.delete(&key.name));
-            join_all(deletions).await.into_iter().collect::<Result<Vec<()>, _>>().map_err(kv_fault)?;
+            let keys: Vec<String> = page.keys.into_iter().map(|key| key.name).collect();
+            self.forget_turns(&keys).await?;
             if page.list_complete {
                 return Ok(());
             }
         }
+    }
+
+    async fn forget_turns(&self, keys: &[String]) -> Result<(), Fault> {
+        let kv = self.kv()?;
+        let deletions = keys.iter().map(|key| kv.delete(key));
+        join_all(deletions).await.into_iter().collect::<Result<_, _>>().map_err(kv_fault)
+    }
+
+    async fn note_stopped(&self, session: &str, message_id: &str) -> Result<(), Fault> {
+        let put = self.kv()?.put(&stop_key(session, message_id), "1").map_err(kv_fault)?;
+        put.expiration_ttl(STOP_SECONDS).execute().await.map_err(kv_fault)
+    }
+
+    async fn is_stopped(&self, session: &str, message_id: &str) -> Result<bool, Fault> {
+        let noted = self.kv()?.get(&stop_key(session, message_id)).text().await;
+        noted.map(|noted| noted.is_some()).map_err(kv_fault)
     }
 }
 

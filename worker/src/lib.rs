@@ -27,6 +27,7 @@ use docent_core::ports::{Host, Sessions};
 use docent_core::search;
 use docent_core::session::{self, MAX_TURNS};
 use docent_core::settings::Settings;
+use docent_core::stop;
 use docent_core::trace::{self, Kept, Trace};
 use docent_core::upstream::Gateway;
 use worker::{Context, Env, Method, Request, Response, event};
@@ -67,7 +68,7 @@ async fn route(
     let session = path.strip_prefix("/v1/sessions/").filter(|token| !token.is_empty() && !token.contains('/'));
     let methods: &[Method] = match path.as_str() {
         "/v1/health" | "/v1/config" | "/v1/search" => &[Method::Get, Method::Head],
-        "/v1/chat" | "/v1/feedback" | "/v1/handoff" => &[Method::Post],
+        "/v1/chat" | "/v1/feedback" | "/v1/handoff" | "/v1/stop" => &[Method::Post],
         _ if session.is_some() => &[Method::Get, Method::Head, Method::Delete],
         _ => return Err(ApiError::new(Code::NotFound, "there is no such route")),
     };
@@ -85,6 +86,7 @@ async fn route(
         ("/v1/chat", _) => chat(request, caller, Rc::clone(settings), doors, context).await,
         ("/v1/feedback", _) => rate(request, caller, ready(settings)?, &doors).await,
         ("/v1/handoff", _) => hand_over(request, caller, ready(settings)?, &doors).await,
+        ("/v1/stop", _) => end(request, caller, ready(settings)?, &doors).await,
         (_, Some(token)) if request.method() == Method::Delete => forget(ready(settings)?, &doors, token).await,
         (_, Some(token)) => history(ready(settings)?, &doors, token).await,
         _ => Err(ApiError::new(Code::NotFound, "there is no such route")),
@@ -189,6 +191,12 @@ async fn hand_over(
 ) -> Result<Response, ApiError> {
     let body = http::json_body(&mut request).await?;
     handoff::send(doors, settings, &body, &caller.trace_id).await?;
+    done()
+}
+
+async fn end(mut request: Request, caller: &Caller, settings: &Settings, doors: &Doors) -> Result<Response, ApiError> {
+    let body = http::json_body(&mut request).await?;
+    stop::note(doors, settings, &body, &caller.trace_id).await?;
     done()
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The body is one end of an identity stream. The other end is written by a task of its own, kept
 //! alive by `wait_until`: when the reader leaves, writing fails, the task goes on without it, and
-//! the turn is stored whole.
+//! the turn is stored whole, unless the reader has stopped it.
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use docent_core::answer::{self, Prepared};
@@ -92,5 +93,12 @@ impl Reader for Browser {
 
     fn close(&mut self, parts: &[Part<'_>]) {
         self.write(parts, DONE);
+    }
+
+    /// Known when a write has failed, and not before: the runtime does not tell of a reader that leaves while
+    /// nothing is written.
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let closed = JsFuture::from(self.writer.closed());
+        Box::pin(async move { drop(closed.await) })
     }
 }

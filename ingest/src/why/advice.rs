@@ -15,6 +15,7 @@ const NEAR: f64 = 0.05;
 pub(super) fn outcome(trace: &Trace) -> String {
     match (trace.error, trace.refused_by) {
         (Some(code), _) => format!("failed: {}", code.as_str()),
+        (None, _) if trace.stopped => "stopped by the visitor".to_owned(),
         (None, Some(RefusedBy::Search)) => "refused: nothing was found".to_owned(),
         (None, Some(RefusedBy::Threshold)) => "refused: too little evidence".to_owned(),
         (None, Some(RefusedBy::Model)) => "refused by the model".to_owned(),
@@ -37,6 +38,14 @@ pub(super) fn advice(trace: &Trace) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(code) = trace.error {
         said.push(format!("The visitor got the error `{}`. {}", code.as_str(), remedy(code)));
+        return said;
+    }
+    if trace.stopped {
+        said.push(
+            "The visitor stopped the answer, and what they had read by then is all there is of it. If that happens often, \
+             the answers begin with what nobody asked for."
+                .to_owned(),
+        );
         return said;
     }
     if pointed_to_person(trace) {
