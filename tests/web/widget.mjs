@@ -724,13 +724,14 @@ const tests = [
     const style = (selector, property) => page.locator(selector).first().evaluate((node, it) => getComputedStyle(node)[it], property);
     await page.evaluate(() => {
       const sheet = new CSSStyleSheet();
-      sheet.replaceSync('body { font-family: Georgia } docent-chat { --docent-accent: rgb(1, 2, 3); --docent-radius: 3px } docent-chat::part(disclaimer) { display: none }');
+      sheet.replaceSync('body { font-family: Georgia } docent-chat { --docent-accent: rgb(1, 2, 3); --docent-radius: 3px; --docent-font-size: 19px } docent-chat::part(disclaimer) { display: none }');
       document.adoptedStyleSheets.push(sheet);
     });
     assert.equal(await style('.suggestions .button', 'color'), 'rgb(1, 2, 3)');
     assert.equal(await style('.panel', 'borderRadius'), '3px');
     assert.equal(await style('.disclaimer', 'display'), 'none');
     assert.match(await style('.panel', 'fontFamily'), /Georgia/);
+    assert.equal(await style('.greeting', 'fontSize'), '19px');
     await page.locator('docent-chat').evaluate((chat) => chat.setAttribute('theme', 'dark'));
     assert.equal(await style('.panel', 'backgroundColor'), 'rgb(23, 25, 30)');
   }, { body: `<docent-chat></docent-chat>${SCRIPT}` })],

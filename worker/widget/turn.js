@@ -32,7 +32,7 @@ export function card({ n, title, heading, url, snippet = '', version, highlights
 }
 
 /** Puts text on the clipboard, and says so. */
-async function copy(text, { announce, emit, t }) {
+async function copy(text, { announce, t }) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -44,7 +44,6 @@ async function copy(text, { announce, emit, t }) {
     document.execCommand('copy');
   }
   announce(t.copied, true);
-  emit('copy');
 }
 
 /**
@@ -263,7 +262,6 @@ export function newTurn(chat, question) {
           // An answer that was not stored cannot be named; the conversation before it can be sent all the same.
           await bot.handOver({ message_id: stored ? turn.id : undefined, ...Object.fromEntries(data) });
           opener.hidden = true; // once is enough
-          emit('handoff');
         }));
       }
       tools(stored, host.hasAttribute('cost') && cost, session_cost);
@@ -282,7 +280,7 @@ export function newTurn(chat, question) {
       turn.failure = failure;
       const button = h('button.button', { click: () => chat.again(turn) });
       after.append(h('div.error', {}, h('p', { role: 'alert' }, told(t, failure)), button));
-      const until = Date.now() + Math.min(failure.retryAfter ?? 0, 3600) * 1000;
+      const until = Date.now() + (failure.retryAfter ?? 0) * 1000;
       const tick = () => {
         const left = Math.ceil((until - Date.now()) / 1000);
         button.disabled = left > 0;
