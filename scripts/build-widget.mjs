@@ -6,10 +6,11 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
 import { minify } from 'terser';
 
-const SOURCE = new URL('../worker/widget/', import.meta.url).pathname;
+const SOURCE = fileURLToPath(new URL('../worker/widget/', import.meta.url));
 const TARGET = process.argv[2];
 if (!TARGET) throw new Error('say where to: node scripts/build-widget.mjs <folder>');
 

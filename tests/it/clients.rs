@@ -38,3 +38,8 @@ fn a_person_with_a_browser_asks_reads_and_goes_on_after_reload() {
     let handed_over: Vec<_> = hook.calls().into_iter().map(|call| call.body["contact"].clone()).collect();
     assert_eq!(handed_over, ["visitor@example.com"], "what the browser's visitor sent, once");
 }
+
+#[test]
+fn the_widgets_markdown_is_commonmark_however_it_streams_in() {
+    node("renderer.mjs", &Setup { docs: None, ..Setup::default() }.start());
+}
