@@ -20,7 +20,7 @@ help:
 	@echo "make eval    measure the answers about this documentation; the report is target/eval/report.html"
 	@echo "make fmt     format the code"
 	@echo "make lint    check formatting, clippy and rustdoc"
-	@echo "make bench   measure turns, splitting and ingest beside others, and retrieval where a collection is at hand"
+	@echo "make bench   measure turns, splitting, ingest and the widget beside others, and retrieval where a collection is at hand"
 	@echo "make clean   remove everything that was built, installed or kept in this folder"
 
 run:
@@ -78,6 +78,8 @@ bench:
 	cargo bench -p docent-bench --bench split
 	cargo build -p docent-ingest
 	cargo bench -p docent-tests --bench growth --profile dev
+	@scripts/setup.sh test
+	cargo bench -p docent-tests --bench widget --profile dev
 
 clean:
 	rm -rf target worker/build node_modules .docent .wrangler

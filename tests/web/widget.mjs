@@ -641,7 +641,8 @@ const tests = [
   ['an open panel is open on the next page, without taking its focus', () => visit('/other-page', async (page) => {
     await launcher(page).click();
     await ask(page, QUESTION);
-    await page.goto(`${base}/other-page?next`);
+    await page.evaluate(() => { location.href = '/other-page?next'; });
+    await page.waitForURL(/next/);
     await settled(page, 1);
     assert.equal(await page.evaluate(() => document.activeElement.localName), 'body');
     assert.equal(await launcher(page).getAttribute('aria-expanded'), 'true');

@@ -10,7 +10,7 @@ export { newMarkdown } from './markdown.js';
 /** Milliseconds after the last key until a search goes out. */
 const PAUSE = 150;
 /** Set while a panel beside the page is open, so that the next page opens it again. */
-const OPEN = 'docent:open';
+const OPEN = 'docent';
 /** Longest that Stop waits for the bot to hear it, milliseconds. */
 const STOP_LIMIT = 1000;
 const SEND = 'M12 19V5M6 11l6-6 6 6';

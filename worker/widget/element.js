@@ -8,7 +8,7 @@ const HOME = new URL('.', document.currentScript?.src ?? import.meta.url ?? loca
 
 /** Of the button alone; what it opens brings its own. Both read the same custom properties. */
 const STYLE = `:host{display:block;color-scheme:light dark}
-:host([mode=floating]){position:fixed;z-index:var(--docent-z-index,99999);bottom:1.25rem;inset-inline-end:1.25rem}
+:host([mode=floating]){position:fixed;z-index:var(--docent-z-index,9999);bottom:1rem;inset-inline-end:1rem}
 :host([hidden]){display:none}
 :host([theme=light]){color-scheme:light}:host([theme=dark]){color-scheme:dark}:host([theme=page]){color-scheme:inherit}
 :host>button{padding:.8em 1.2em;min-height:44px;font:inherit;cursor:pointer;border:1px solid;border-radius:var(--docent-radius,12px);background:var(--docent-background,Canvas);color:var(--docent-text,CanvasText)}
@@ -57,8 +57,8 @@ export class DocentChat extends HTMLElement {
     button.ariaExpanded = false;
     root.append(button);
     try {
-      // The page before had it open.
-      if (mode !== 'modal' && sessionStorage['docent:open']) this.load().then((view) => view.open(true));
+      // The page before had it open. Storage is slow, so only a page that was come to from another is asked.
+      if (document.referrer.includes(location.host) && sessionStorage.docent) this.load().then((view) => view.open(true));
     } catch { /* the browser forbids storage */ }
   }
 
