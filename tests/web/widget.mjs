@@ -162,6 +162,18 @@ const tests = [
     assert.equal(await turns(page).count(), 0);
   })],
 
+  ['a suggested question is asked with one press, and no keyboard of a phone covers the answer', () => visit('/', async (page) => {
+    await named(page, 'What does docent ingest do?').click();
+    await settled(page, 1);
+    assert.equal(await focused(page), 'log');
+    const [next] = await turns(page).last().getByRole('list', { name: 'To go on' }).getByRole('button').all();
+    const question = await next.innerText();
+    await next.click();
+    await settled(page, 2);
+    assert.ok((await turns(page).last().locator('.question').innerText()).includes(question));
+    assert.equal(await turns(page).first().getByRole('list', { name: 'To go on' }).isVisible(), false, 'what to go on with belongs to the newest');
+  })],
+
   ['a session that the bot no longer accepts is replaced without the reader noticing', () => visit('/', async (page) => {
     await input(page).waitFor();
     await page.evaluate((key) => localStorage.setItem(key, 's1.0.0.00'), `docent:session:${base}`);

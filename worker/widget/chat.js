@@ -144,10 +144,10 @@ function newChat(host, t) {
   /** Turns of earlier pages and of other tabs. */
   async function remember() {
     const known = await bot.history().catch(() => announce(t.history, true));
+    if (!known) return;
     // A question may have been asked meanwhile, and be among them already.
-    if (!known || running) return;
     const all = known.map((turn) => turns.find(({ id }) => id === turn.message_id) ?? storedTurn(chat, turn));
-    if (bot.session) all.push(...turns.filter((turn) => !all.includes(turn)));
+    if (bot.session || running) all.push(...turns.filter((turn) => !all.includes(turn)));
     if (all.length !== turns.length || all.some((turn, n) => turn !== turns[n])) show(all);
   }
 
@@ -199,7 +199,7 @@ function newChat(host, t) {
   async function ask(question) {
     question = `${question}`.trim();
     if (!question || running) return;
-    open(panel.open);
+    open(inline || panel.open);
     find(searches ? question : '');
     const turn = newTurn(chat, question);
     const replaces = replaced?.id;
@@ -291,9 +291,8 @@ function newChat(host, t) {
 
   /** `quietly`: the page before had it open, and nobody wants to be torn from this one. */
   function open(quietly) {
-    if (inline) {
-      if (!quietly) panel.scrollIntoView({ block: 'nearest' });
-    } else if (!panel.open) {
+    if (inline) panel.scrollIntoView({ block: 'nearest' });
+    else if (!panel.open) {
       const modal = mode === 'modal' || matchMedia('(max-width:30rem),(max-height:26rem)').matches;
       if (quietly && modal) return;
       if (quietly) panel.open = true; // and what has the focus keeps it

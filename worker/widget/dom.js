@@ -1,8 +1,9 @@
-// Nodes, links and the clipboard: never a string that becomes HTML.
+// Nodes and links: never a string that becomes HTML.
 
 /**
  * An element: `h('button.send', {title: 'Send', click: send}, 'Send')`. Functions become listeners,
- * `null` and `false` are left out. Every class is also a part, for the style of the page around.
+ * attributes that are null or false are left out, and so are children that are no node or text.
+ * Every class is also a part, for the style of the page around.
  */
 export function h(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split('.');

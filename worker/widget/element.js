@@ -14,6 +14,7 @@ const STYLE = `:host{display:block;color-scheme:light dark}
 :host>button{padding:.8em 1.2em;min-height:44px;font:inherit;cursor:pointer;border:1px solid;border-radius:var(--docent-radius,12px);background:var(--docent-background,Canvas);color:var(--docent-text,CanvasText)}
 :host([mode=floating])>button{border:0;border-radius:99px;background:var(--docent-accent,light-dark(#2d55cc,#93b1ff));color:var(--docent-on-accent,light-dark(#fff,#0e1422));box-shadow:0 6px 24px #0004}`;
 
+/** `<docent-chat>`: begins with a question. Attributes and events are described in docs/widget.md. */
 export class DocentChat extends HTMLElement {
   static mode = 'inline';
   #view; // promise of what `chat.js` makes of it
@@ -119,6 +120,7 @@ export class DocentChat extends HTMLElement {
   }
 }
 
+/** `<docent-search>`: begins with a search. */
 export class DocentSearch extends DocentChat {
   static mode = 'modal';
 }
