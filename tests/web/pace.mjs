@@ -1,14 +1,14 @@
 // What the widget costs a slow phone: four times slower than this machine, in a real browser.
 // $ node tests/web/pace.mjs http://127.0.0.1:8787
 //
-// Prints main-thread milliseconds of the loader, and the longest frame while an answer of 2,000 tokens
+// Prints main-thread milliseconds of the loader, beside a script that adds a paragraph, and the longest frame while an answer of 2,000 tokens
 // streams in, beside a page that only appends the same text. Decides nothing: machines differ.
 import { launch } from './browser.mjs';
 import { ORDINARY } from './markdown.mjs';
 
 const base = (process.argv[2] ?? 'http://127.0.0.1:8787').replace(/\/$/, '');
 const SLOWDOWN = 4;
-const ROUNDS = 9;
+const ROUNDS = 15;
 /** Tokens of the answer, some four characters each, and milliseconds between two. */
 const [TOKENS, GAP] = [2000, 5];
 
@@ -20,6 +20,8 @@ async function slowPage(body) {
   const page = await (await browser.newContext()).newPage();
   await page.route(`${base}/slow`, (route) => route.fulfill({ contentType: 'text/html',
     body: `<!doctype html><html lang="en"><title>x</title><h1>A page</h1>${'<p>Some words of a page.</p>'.repeat(20)}${body}</html>` }));
+  await page.route(`${base}/paragraph.js`, (route) => route.fulfill({ contentType: 'text/javascript',
+    body: "document.body.append(document.createElement('p'));" }));
   const cdp = await page.context().newCDPSession(page);
   await cdp.send('Emulation.setCPUThrottlingRate', { rate: SLOWDOWN });
   await cdp.send('Performance.enable');
@@ -36,13 +38,14 @@ async function busy(body) {
   return { script: of('ScriptDuration'), all: of('ScriptDuration') + of('LayoutDuration') + of('RecalcStyleDuration') };
 }
 
-const runs = { bare: [], loader: [] };
-for (let round = 0; round < ROUNDS; round++) {
-  runs.bare.push(await busy(''));
-  runs.loader.push(await busy('<script src="/widget.js" async></script>'));
+const pages = { bare: '', paragraph: '<script src="/paragraph.js" async></script>', loader: '<script src="/widget.js" async></script>' };
+const runs = { bare: [], paragraph: [], loader: [] };
+for (let round = 0; round < ROUNDS; round++) for (const name of Object.keys(pages)) runs[name].push(await busy(pages[name]));
+console.log(`main thread, median of ${ROUNDS}, ${SLOWDOWN}x slower, more than a page without a script:`);
+for (const name of ['paragraph', 'loader']) {
+  const cost = (part) => (median(runs[name].map((run) => run[part])) - median(runs.bare.map((run) => run[part]))).toFixed(1);
+  console.log(`${name.padEnd(9)}: ${cost('script')} ms of script, ${cost('all')} ms with style and layout`);
 }
-const cost = (part) => median(runs.loader.map((run) => run[part])) - median(runs.bare.map((run) => run[part]));
-console.log(`loader: ${cost('script').toFixed(1)} ms of script, ${cost('all').toFixed(1)} ms with style and layout, of the main thread (median of ${ROUNDS}, ${SLOWDOWN}x slower)`);
 
 /** Longest frame while `text` comes in, and how many took more than 50 ms. */
 async function frames(kind, text) {
@@ -97,6 +100,6 @@ async function frames(kind, text) {
 const text = ORDINARY.repeat(Math.ceil((TOKENS * 4) / ORDINARY.length)).slice(0, TOKENS * 4);
 for (const kind of ['plain', 'widget']) {
   const { seconds, frames: count, longest, long } = await frames(kind, text);
-  console.log(`${kind.padEnd(6)}: ${text.length} characters in ${seconds.toFixed(1)} s, ${count} frames, longest between two ${longest.toFixed(0)} ms, over 50 ms of work: ${long.length}${long.length ? ` (${long.join(', ')} ms)` : ''}`);
+  console.log(`${kind.padEnd(9)}: ${text.length} characters in ${seconds.toFixed(1)} s, ${count} frames, longest between two ${longest.toFixed(0)} ms, over 50 ms of work: ${long.length}${long.length ? ` (${long.join(', ')} ms)` : ''}`);
 }
 await browser.close();

@@ -11,8 +11,8 @@ const STYLE = `:host{display:block;color-scheme:light dark}
 :host([mode=floating]){position:fixed;z-index:var(--docent-z-index,9999);bottom:1rem;inset-inline-end:1rem}
 :host([hidden]){display:none}
 :host([theme=light]){color-scheme:light}:host([theme=dark]){color-scheme:dark}:host([theme=page]){color-scheme:inherit}
-:host>button{padding:.8em 1.2em;min-height:44px;font:inherit;cursor:pointer;border:1px solid;border-radius:var(--docent-radius,12px);background:var(--docent-background,Canvas);color:var(--docent-text,CanvasText)}
-:host([mode=floating])>button{border:0;border-radius:99px;background:var(--docent-accent,light-dark(#2d55cc,#93b1ff));color:var(--docent-on-accent,light-dark(#fff,#0e1422));box-shadow:0 6px 24px #0004}`;
+:host>button{padding:1em 1.2em;font:inherit;cursor:pointer;border:1px solid;border-radius:var(--docent-radius,12px);background:var(--docent-background,Canvas);color:var(--docent-text,CanvasText)}
+:host([mode=floating])>button{border:0;border-radius:99px;background:var(--docent-accent,light-dark(#2d55cc,#93b1ff));color:var(--docent-on-accent,light-dark(#fff,#0e1422));box-shadow:0 0 1rem #0004}`;
 
 /** `<docent-chat>`: begins with a question. Attributes and events are described in docs/widget.md. */
 export class DocentChat extends HTMLElement {

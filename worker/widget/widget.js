@@ -13,9 +13,9 @@ function begin() {
     for (const name in attributes) node.setAttribute(name, attributes[name]);
     document.body.append(node);
   }
+  if (!/[?&]ask=/.test(location.search)) return; // nearly always; what follows is slow
   const url = new URL(location);
   const question = url.searchParams.get('ask');
-  if (!question) return;
   url.searchParams.delete('ask'); // or a reload would ask again
   history.replaceState(history.state, '', url);
   placed()?.ask(question);
