@@ -571,6 +571,7 @@ const tests = [
     await named(page, 'Helpful').click();
     await page.locator('.up[aria-pressed=true]').waitFor();
     await named(page, 'Not helpful').click();
+    assert.ok(await page.getByRole('checkbox', { name: 'Incorrect' }).evaluate((box) => box.getRootNode().activeElement === box));
     await page.getByRole('checkbox', { name: 'Outdated' }).check();
     await page.getByRole('textbox', { name: 'What to add (optional)' }).fill('The flag has another name.');
     await page.getByRole('form', { name: 'What was wrong?' }).getByRole('button', { name: 'Send' }).click();
@@ -682,6 +683,17 @@ const tests = [
     await page.getByRole('dialog').waitFor({ state: 'detached' });
   }, { body: `<docent-search></docent-search>${SCRIPT}` })],
 
+  ['of two elements only the one that is seen opens by key', () => visit('/other-page', async (page) => {
+    await launcher(page).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.getByRole('dialog').waitFor();
+    await page.locator('.greeting:visible').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'Its link' }).click();
+    assert.equal(page.url(), `${base}/other-page#x`, 'nothing invisible is in the way');
+  }, { body: `<div hidden><docent-search></docent-search></div><docent-search></docent-search>${SCRIPT}` })],
+
   ['pages drive it and listen to it, and hear no question', () => visit('/other-page', async (page) => {
     await page.locator('docent-chat').evaluate((chat) => {
       window.heard = [];
@@ -738,7 +750,7 @@ const tests = [
         const texts = await (await page.request.get(`${base}/widget/${lang.length > 2 || lang === 'xx' ? 'en' : lang}.json`)).json();
         await launcher(page).click();
         await page.getByRole('textbox', { name: texts.input, exact: true }).fill('wort');
-        assert.equal(await page.locator('.panel').evaluate((panel) => getComputedStyle(panel).direction), texts.dir);
+        assert.equal(await page.locator('.frame').evaluate((frame) => getComputedStyle(frame).direction), texts.dir);
         if (texts.dir === 'rtl') assert.deepEqual(await violations(page), []);
         const { x, width } = await page.locator('.panel').boundingBox();
         assert.ok(x >= 0 && x + width <= 1200);
@@ -774,6 +786,11 @@ const tests = [
     await page.getByRole('dialog').waitFor();
     assert.match(await lines.innerText(), /<docent-chat mode="panel"><\/docent-chat>/);
     await named(page, 'Close').click();
+    await page.getByLabel('Begins with').selectOption('search');
+    await page.getByRole('dialog').waitFor();
+    await named(page, 'Close').click();
+    await page.getByLabel('Place').selectOption('inline');
+    assert.match(await lines.innerText(), /<docent-search mode="inline"><\/docent-search>/);
     await page.getByLabel('Language').selectOption('ar');
     await page.getByRole('button', { name: 'Start over' }).click();
     await page.waitForFunction(() => !document.getElementById('lines').textContent.includes('mode'));

@@ -62,14 +62,14 @@ function newChat(host, t) {
     else if (event.detail < 2) stop(); // the second half of a double click is no wish to stop
   });
   const composer = [h('div.composer', {}, h('label.unseen', { for: 'input' }, t.input), input, sender), over];
-  const panel = h(`${inline ? 'section' : 'dialog'}.panel`, { dir: t.dir, 'aria-label': t.title, keydown: key,
+  const panel = h(`${inline ? 'section' : 'dialog'}.panel`, { 'aria-label': t.title, keydown: key,
     click: (event) => event.target === panel && close(), // beside a modal panel
     close: () => {
       stored(() => sessionStorage.removeItem(OPEN));
       host.launcher.ariaExpanded = false;
       emit('close');
     } },
-  h('div.frame', {}, h('header.header', {}, title, models, iconButton('reset', 'M12 5v14M5 12h14', t.reset, reset),
+  h('div.frame', { dir: t.dir }, h('header.header', {}, title, models, iconButton('reset', 'M12 5v14M5 12h14', t.reset, reset),
     inline || iconButton('close', 'M6 6l12 12M18 6L6 18', t.close, close)),
   searches ? [composer, status, results, log] : [log, results, status, composer], h('p.disclaimer', {}, t.disclaimer)));
 

@@ -16,11 +16,11 @@ function show({ target } = {}) {
   const properties = all.filter(([name]) => name.startsWith('--')).map(([name, value]) => [name, value + (UNITS[name] ?? '')]);
   const { element = 'chat', ...attributes } = Object.fromEntries(all.filter(([name]) => !name.startsWith('--')));
   const tag = `docent-${element}`;
+  if (element === 'search') attributes.mode ??= 'inline'; // by itself it is a window
   let widget = preview.firstElementChild;
   // Place and language are read once, when it is put on a page.
   if (!target || /^(mode|element|lang)$/.test(target.name)) {
     widget = document.createElement(tag);
-    if (element === 'search' && !attributes.mode) widget.setAttribute('mode', 'inline');
     for (const [name, value] of Object.entries(attributes)) widget.setAttribute(name, value);
     preview.replaceChildren(widget);
     if (attributes.mode && target && target.name !== 'lang') widget.open();

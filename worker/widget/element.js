@@ -7,12 +7,11 @@
 const HOME = new URL('.', document.currentScript?.src ?? import.meta.url ?? location).href;
 
 /** Of the button alone; what it opens brings its own. Both read the same custom properties. */
-const STYLE = `:host{display:block;color-scheme:light dark}
+const STYLE = `:host{color-scheme:light dark}
 :host([mode=floating]){position:fixed;z-index:var(--docent-z-index,9999);bottom:1rem;inset-inline-end:1rem}
-:host([hidden]){display:none}
 :host([theme=light]){color-scheme:light}:host([theme=dark]){color-scheme:dark}:host([theme=page]){color-scheme:inherit}
-:host>button{padding:1em 1.2em;font:inherit;cursor:pointer;border:1px solid;border-radius:var(--docent-radius,12px);background:var(--docent-background,Canvas);color:var(--docent-text,CanvasText)}
-:host([mode=floating])>button{border:0;border-radius:99px;background:var(--docent-accent,light-dark(#2d55cc,#93b1ff));color:var(--docent-on-accent,light-dark(#fff,#0e1422));box-shadow:0 0 1rem #0004}`;
+:host>button{padding:1em 1.2em;font:inherit;font-size:1rem;border:1px solid;border-radius:var(--docent-radius,12px);background:var(--docent-background,Canvas);color:var(--docent-text,CanvasText)}
+:host([mode=floating])>button{border:0;border-radius:99px;background:var(--docent-accent,light-dark(#2d55cc,#93b1ff));color:var(--docent-on-accent,light-dark(#fff,#0e1422));box-shadow:0 0 1rem #0006}`;
 
 /** `<docent-chat>`: begins with a question. Attributes and events are described in docs/widget.md. */
 export class DocentChat extends HTMLElement {
@@ -72,9 +71,10 @@ export class DocentChat extends HTMLElement {
   /** Of the page's keys, before its own shortcuts see them. */
   handleEvent(event) {
     const { key, ctrlKey, metaKey, altKey } = event;
-    if (key !== this.hotkey || ctrlKey === metaKey || altKey) return;
+    // Where a bar has one for narrow windows and one for wide ones, only that answers which is seen.
+    if (key !== this.hotkey || ctrlKey === metaKey || altKey || !this.checkVisibility()) return;
     event.preventDefault();
-    event.stopPropagation();
+    event.stopImmediatePropagation();
     this.toggle();
   }
 

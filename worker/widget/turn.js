@@ -57,7 +57,7 @@ function form(t, opener, label, done, fields, submit) {
     node.hidden = !shown;
     opener.setAttribute('aria-expanded', shown);
     status.textContent = '';
-    (shown ? node.elements[0] : opener).focus();
+    (shown ? node.querySelector('input') : opener).focus();
   };
   const node = h('form', {
     hidden: true, 'aria-label': label,
