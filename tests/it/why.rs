@@ -89,8 +89,8 @@ fn an_answer_is_explained_by_its_id_long_after() {
     let text = wide.to_string();
     assert!(wide.texts.as_ref().unwrap().len() == offered && text.contains("x-docent-trace-id"), "{text}");
     assert!(text.contains("- http-api.md: offered as ["), "{text}");
-    let elsewhere = why::explain(&connection(&bot, NAME), header, false, Some("widget.md")).unwrap().to_string();
-    assert!(elsewhere.contains("No page of the index has \"widget.md\""), "{elsewhere}");
+    let elsewhere = why::explain(&connection(&bot, NAME), header, false, Some("gadget.md")).unwrap().to_string();
+    assert!(elsewhere.contains("No page of the index has \"gadget.md\""), "{elsewhere}");
 }
 
 #[test]

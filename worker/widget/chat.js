@@ -139,6 +139,7 @@ function newChat(host, t) {
     models.append(...offered.map((model) => h('option', { value: model }, model.split('/').at(-1))));
     models.hidden = offered.length < 2;
     typed();
+    find(input.value.trim()); // somebody may have begun to type
   }
 
   /** Turns of earlier pages and of other tabs. */
