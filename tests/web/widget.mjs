@@ -461,7 +461,7 @@ const tests = [
     await page.keyboard.type('ingest opt');
     const results = page.getByRole('list', { name: 'Search results' }).getByRole('link');
     // What was searched for is marked; a slow machine shows results of a part of it before.
-    await results.first().locator('mark').getByText('Option').first().waitFor();
+    await results.first().locator('mark', { hasText: 'Option' }).first().waitFor();
     assert.match(await results.first().innerText(), /Ingest documentation/);
     assert.match(await page.getByRole('status').innerText(), /^Search results: \d\. Enter asks/);
     await page.keyboard.press('ArrowDown');
