@@ -1,8 +1,9 @@
 // What the widget costs a slow phone: four times slower than this machine, in a real browser.
 // $ node tests/web/pace.mjs http://127.0.0.1:8787
 //
-// Prints main-thread milliseconds of the loader, beside a script that adds a paragraph, and the longest frame while an answer of 2,000 tokens
-// streams in, beside a page that only appends the same text. Decides nothing: machines differ.
+// Prints main-thread milliseconds of the loader, beside a script that adds a paragraph, and the longest
+// frame while an answer of 2,000 tokens streams in, beside a page that only appends the same text.
+// Decides nothing: machines differ.
 import { launch } from './browser.mjs';
 import { ORDINARY } from './markdown.mjs';
 

@@ -2,7 +2,7 @@
 
 import { h, fill, safeUrl } from './dom.js';
 import { newBot, stored } from './bot.js';
-import { card, iconButton, newTurn, storedTurn, suggestions } from './turn.js';
+import { found, iconButton, newTurn, storedTurn, suggestions } from './turn.js';
 import STYLE from './style.css';
 
 export { newMarkdown } from './markdown.js';
@@ -174,7 +174,7 @@ function newChat(host, t) {
     timer = setTimeout(async () => {
       const pages = await bot.find(text, searches ? 8 : 3, signal).catch(() => []);
       if (signal.aborted) return;
-      results.replaceChildren(...pages.map((page) => h('li', {}, card({ ...page, n: 0, snippet: searches ? page.snippet : '' }))));
+      results.replaceChildren(...found(searches ? pages : pages.map((page) => ({ ...page, snippet: '' }))));
       if (!running) announce(pages.length ? fill(t.found, pages.length) : t.nothing, searches);
     }, PAUSE);
   }
@@ -260,7 +260,7 @@ function newChat(host, t) {
       announce('');
       if (signal.aborted) turn.stopped();
       else {
-        turn.fail(error, bot.find(turn.question, 4));
+        turn.fail(error);
         emit('error', { code: error.code });
         if (!error.code) console.error(error);
       }

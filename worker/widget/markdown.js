@@ -6,6 +6,7 @@ import { h, link } from './dom.js';
 
 /** Around a sentence that its source does not support; see `newMarkdown`. */
 export const [DOUBT, END] = '\ue000\ue001';
+export const MARKS = /[\ue000\ue001]/g;
 
 const FENCE = /^( *)(`{3,}(?!.*`)|~{3,})[ \t]*([^\s]*)/;
 const HEADING = /^ *(#{1,6})(?:[ \t]+(.*?))??(?:(?:^|[ \t]+)#+)?[ \t]*$/;
@@ -173,7 +174,6 @@ const TOKEN = /\\([!-/:-@[-`{-~\n])|(`+)|(([*_~])\4*)|(!?\[)|(\])|<((?:https?:\/
 const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: '\u00a0', '#39': "'" };
 const TARGET = /\([ \n]*(?:<([^<>\n]*)>|((?:\\[!-~]|[^\s()\\]|\((?:\\[!-~]|[^\s()\\])*\))*))(?:[ \n]+(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\((?:\\.|[^)\\])*\)))?[ \n]*\)/y;
 const SPACE = /\s/;
-const MARKS = /[\ue000\ue001]/g;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 
 /**

@@ -1,7 +1,7 @@
 // A question, its answer as it grows, its sources, what became of it, and what can be done about it.
 
 import { fill, h, link, safeUrl } from './dom.js';
-import { DOUBT, END, newMarkdown } from './markdown.js';
+import { DOUBT, END, MARKS, newMarkdown } from './markdown.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -22,7 +22,7 @@ export function suggestions(label, questions, ask) {
 }
 
 /** A page as a card: number, title and heading, snippet with what was searched for marked. */
-export function card({ n, title, heading, url, snippet = '', version, highlights = [] }) {
+function card({ n, title, heading, url, snippet = '', version, highlights = [] }) {
   const trail = [heading, version].filter((part) => part).join(', ');
   let at = 0;
   const marked = highlights.flatMap(([from, to]) => [snippet.slice(at, from), h('mark', {}, snippet.slice(from, at = to))]);
@@ -30,6 +30,9 @@ export function card({ n, title, heading, url, snippet = '', version, highlights
     h('span.title', {}, title || url, trail && h('span.trail', {}, ` › ${trail}`)),
     snippet && h('span.snippet', {}, marked, snippet.slice(at)));
 }
+
+/** Pages that were found, which have no number, as the items of a list. */
+export const found = (pages) => pages.map((page) => h('li', {}, card({ ...page, n: 0 })));
 
 /** Puts text on the clipboard, and says so. */
 async function copy(text, { announce, t }) {
@@ -161,7 +164,6 @@ export function newTurn(chat, question) {
   function settle() {
     cancelAnimationFrame(frame);
     markdown.end();
-    answer.classList.remove('growing');
     say('');
   }
 
@@ -202,7 +204,6 @@ export function newTurn(chat, question) {
 
     waiting(text) {
       say(text, 'waiting');
-      answer.classList.add('growing');
     },
 
     source(source) {
@@ -219,7 +220,7 @@ export function newTurn(chat, question) {
 
     push(delta) {
       // The characters that mark doubt are of no script; whoever writes them means nothing.
-      delta = delta.replace(/[\ue000\ue001]/g, '\ufffd');
+      delta = delta.replace(MARKS, '\ufffd');
       raw += delta;
       markdown.push(delta);
       draw();
@@ -275,7 +276,7 @@ export function newTurn(chat, question) {
     },
 
     /** What was said before stays; it can be tried again, once the bot is ready to hear it. */
-    fail(failure, found) {
+    fail(failure) {
       settle();
       turn.failure = failure;
       const button = h('button.button', { click: () => chat.again(turn) });
@@ -290,8 +291,8 @@ export function newTurn(chat, question) {
       tick();
       // Search needs no model.
       if (!sources.size) {
-        found.then((pages) => pages.length && after.append(h('p.note', {}, t.pages),
-          h('ul.sources', { 'aria-label': t.results }, pages.map((page) => h('li', {}, card({ ...page, n: 0 }))))), () => {});
+        bot.find(question, 4).then((pages) => pages.length && after.append(h('p.note', {}, t.pages),
+          h('ul.sources', { 'aria-label': t.results }, found(pages))), () => {});
       }
     },
 
