@@ -1,6 +1,8 @@
 # Everything is here and runs without a question: `make` lists it.
 
 DOCS ?= docs
+# Of other documentation the name in wrangler.toml holds, unless one is given.
+PRODUCT ?= $(if $(filter-out docs,$(DOCS)),,docent)
 PORT ?= 8787
 CLOUD_PORT ?= 8788
 BASE_URL ?= http://127.0.0.1:$(CLOUD_PORT)/docs/
@@ -9,6 +11,7 @@ BASE_URL ?= http://127.0.0.1:$(CLOUD_PORT)/docs/
 
 help:
 	@echo "make run     answer from DOCS=$(DOCS) on http://127.0.0.1:$(PORT)/"
+	@echo "             PRODUCT=<name>  what the documentation is about"
 	@echo "             LLM=<url>       an OpenAI-compatible server writes the answers"
 	@echo "             MODEL=<folder>  a BERT embedding model finds the pages"
 	@echo "             BASE_URL=<url>  where the pages are published; default: served by this machine"
@@ -29,7 +32,7 @@ run:
 	@cargo build -p docent-ingest -p docent-local $(if $(MODEL),--features docent-local/bert)
 	@target/debug/docent-local serve --worker worker/build --docs "$(DOCS)" --state .docent/state \
 	  --port $(PORT) --cloud-port $(CLOUD_PORT) \
-	  $(if $(LLM),--llm "$(LLM)") $(if $(MODEL),--model "$(MODEL)") \
+	  $(if $(PRODUCT),--var "PRODUCT=$(PRODUCT)") $(if $(LLM),--llm "$(LLM)") $(if $(MODEL),--model "$(MODEL)") \
 	  -- target/debug/docent ingest "$(DOCS)" --base-url "$(BASE_URL)" --site plain --create-index \
 	  --allow vanished,navigation,spec,rolled-back
 
