@@ -1,9 +1,9 @@
 // What the widget costs a slow phone: four times slower than this machine, in a real browser.
 // $ node tests/web/pace.mjs http://127.0.0.1:8787
 //
-// Prints main-thread milliseconds of the loader, beside a script that adds a paragraph, and the longest
-// frame while an answer of 2,000 tokens streams in, beside a page that only appends the same text.
-// Decides nothing: machines differ.
+// Prints main-thread milliseconds of the loader, beside a script that adds a paragraph, on a page whose
+// first script it is and on one that has a script; and the longest frame while an answer of 2,000 tokens
+// streams in, beside a page that only appends the same text. Decides nothing: machines differ.
 import { launch } from './browser.mjs';
 import { ORDINARY } from './markdown.mjs';
 
@@ -39,13 +39,22 @@ async function busy(body) {
   return { script: of('ScriptDuration'), all: of('ScriptDuration') + of('LayoutDuration') + of('RecalcStyleDuration') };
 }
 
-const pages = { bare: '', paragraph: '<script src="/paragraph.js" async></script>', loader: '<script src="/widget.js" async></script>' };
-const runs = { bare: [], paragraph: [], loader: [] };
-for (let round = 0; round < ROUNDS; round++) for (const name of Object.keys(pages)) runs[name].push(await busy(pages[name]));
-console.log(`main thread, median of ${ROUNDS}, ${SLOWDOWN}x slower, more than a page without a script:`);
-for (const name of ['paragraph', 'loader']) {
-  const cost = (part) => (median(runs[name].map((run) => run[part])) - median(runs.bare.map((run) => run[part]))).toFixed(1);
-  console.log(`${name.padEnd(9)}: ${cost('script')} ms of script, ${cost('all')} ms with style and layout`);
+// A browser makes the context of a page's scripts with the first of them; whichever comes first pays.
+const first = '<script>document.title += "!";</script>';
+const scripts = { nothing: '', paragraph: '<script src="/paragraph.js" async></script>', loader: '<script src="/widget.js" async></script>' };
+const runs = {};
+for (let round = 0; round < ROUNDS; round++) {
+  for (const name of Object.keys(scripts)) {
+    (runs[name] ??= []).push(await busy(scripts[name]));
+    (runs[`${name}, second`] ??= []).push(await busy(first + scripts[name]));
+  }
+}
+console.log(`main thread, median of ${ROUNDS}, ${SLOWDOWN}x slower, more than without it:`);
+for (const [which, suffix] of [['a page without another', ''], ['a page that has one', ', second']]) {
+  const cost = (name, part) => (median(runs[name + suffix].map((run) => run[part])) - median(runs[`nothing${suffix}`].map((run) => run[part]))).toFixed(1);
+  for (const name of ['paragraph', 'loader']) {
+    console.log(`${name.padEnd(9)} on ${which.padEnd(22)}: ${cost(name, 'script')} ms of script, ${cost(name, 'all')} ms with style and layout`);
+  }
 }
 
 /** Longest frame while `text` comes in, and how many took more than 50 ms. */
