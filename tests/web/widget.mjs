@@ -666,6 +666,13 @@ const tests = [
     assert.equal(await page.getByRole('dialog').count(), 0);
   })],
 
+  ['a panel lies above the bars of the page', () => visit('/other-page', async (page) => {
+    await launcher(page).click();
+    await page.locator('h1').evaluate((bar) => { bar.style.cssText = 'position: fixed; inset: 0 0 auto; height: 4em; z-index: 1000; background: #ccc'; });
+    await named(page, 'Close').click(); // which the bar would catch
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  }, { body: `<docent-chat mode="panel"></docent-chat>${SCRIPT}` })],
+
   ['a window over the page keeps the focus until it is closed, by Escape or beside it', () => visit('/other-page', async (page) => {
     await page.getByRole('link', { name: 'Its link' }).focus();
     await page.keyboard.press('Control+k');

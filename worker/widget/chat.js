@@ -135,7 +135,7 @@ function newChat(host, t) {
     chat.config = await bot.config().catch(() => ({})); // the texts here do without
     const { product, greeting, suggestions: questions = [], models: offered = [] } = chat.config;
     title.textContent = panel.ariaLabel = host.getAttribute('heading') ?? (product ? fill(t.product, product) : t.title);
-    welcome.append(h('p.greeting', { dir: 'auto' }, greeting || t.greeting), suggestions(t.suggestions, questions, follow) || '');
+    welcome.append(h('p.greeting', { dir: 'auto' }, greeting || t.greeting), suggestions(t.suggestions, questions, follow));
     models.append(...offered.map((model) => h('option', { value: model }, model.split('/').at(-1))));
     models.hidden = offered.length < 2;
     typed();

@@ -176,6 +176,11 @@ const TARGET = /\([ \n]*(?:<([^<>\n]*)>|((?:\\[!-~]|[^\s()\\]|\((?:\\[!-~]|[^\s(
 const SPACE = /\s/;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 
+/** Whether a run between these two characters is flanking, as CommonMark has it, on the side of `inner`. */
+function flanks(inner, outer) {
+  return !SPACE.test(inner) && (!PUNCTUATION.test(inner) || SPACE.test(outer) || PUNCTUATION.test(outer));
+}
+
 /**
  * Inline Markdown in a new element `name` of `above` (or in the node that `name` is), by CommonMark's
  * delimiter algorithm with the DOM as its linked list. Returns that element.
@@ -188,9 +193,8 @@ function inline(text, name, above, view, open) {
   const marks = []; // runs of * _ ~ that may open or close emphasis
   const brackets = []; // [ and ![ that may begin a link
   const put = (node) => {
-    if (typeof node === 'string') node = new Text(node);
     parent.append(node);
-    return node;
+    return parent.lastChild;
   };
   for (let at = 0; at < text.length;) {
     TOKEN.lastIndex = at;
@@ -207,14 +211,13 @@ function inline(text, name, above, view, open) {
       // Whole characters on both sides: half a surrogate pair is neither letter nor sign.
       const before = [...text.slice(Math.max(0, match.index - 3), match.index).replace(MARKS, '')].at(-1) ?? ' ';
       const after = [...text.slice(at, at + 3).replace(MARKS, '')][0] ?? ' ';
-      const left = !SPACE.test(after) && (!PUNCTUATION.test(after) || SPACE.test(before) || PUNCTUATION.test(before));
-      const right = !SPACE.test(before) && (!PUNCTUATION.test(before) || SPACE.test(after) || PUNCTUATION.test(after));
+      const [left, right] = [flanks(after, before), flanks(before, after)];
       const mark = { node: put(run), char: run[0], count: run.length, length: run.length };
       mark.opens = left && (run[0] !== '_' || !right || PUNCTUATION.test(before));
       mark.closes = right && (run[0] !== '_' || !left || PUNCTUATION.test(after));
       if (run[0] !== '~' || run === '~~') marks.push(mark);
     } else if (ticks) {
-      const end = new RegExp(`(?<!\`)${ticks}(?!\`)`, 'g');
+      const end = RegExp(`(?<!\`)${ticks}(?!\`)`, 'g');
       end.lastIndex = at;
       const to = end.exec(text)?.index ?? (open ? text.length : 0);
       if (!to) {
@@ -229,8 +232,9 @@ function inline(text, name, above, view, open) {
       const bracket = brackets.pop();
       TARGET.lastIndex = at;
       const target = bracket?.active && TARGET.exec(text);
-      const cited = /^\d{1,3}(, ?\d{1,3})*$/.test(text.slice(bracket?.at, match.index)) && bracket?.node.data === '['
-        ? text.slice(bracket.at, match.index).split(',').map((n) => view.cite(+n)) : [];
+      const label = text.slice(bracket?.at, match.index);
+      const cited = /^\d{1,3}(, ?\d{1,3})*$/.test(label) && bracket?.node.data === '['
+        ? label.split(',').map((n) => view.cite(+n)) : [];
       // An address that is still coming is not worth showing.
       if (target || (bracket?.active && open && /^\([^)\n]*$/.test(text.slice(at)))) {
         emphasise(marks, bracket.marks);
@@ -319,7 +323,7 @@ function doubt(parent, view) {
  */
 export function newMarkdown(target, view) {
   let text = '';
-  let tail = [];
+  let kept = 0; // nodes that no longer change
   const levels = []; // of the headings above
 
   function render(ended) {
@@ -331,12 +335,11 @@ export function newMarkdown(target, view) {
     // still make it a table, is complete; the last line never is.
     let closed = ended ? blocks.length : 0;
     while (!ended && closed + 1 < blocks.length && blocks[closed + 1].from + 2 < lines.length) closed++;
-    for (const node of tail) node.remove();
+    while (target.childNodes[kept]) target.lastChild.remove();
     draw(blocks.slice(0, closed), target);
-    const kept = target.childNodes.length;
+    kept = target.childNodes.length;
     context.levels = [...levels];
     draw(blocks.slice(closed), target, true);
-    tail = [...target.childNodes].slice(kept);
     if (closed) text = closed < blocks.length ? lines.slice(blocks[closed].from).join('\n') : '';
   }
 

@@ -15,10 +15,10 @@ export function iconButton(name, drawing, label, click) {
   return h(`button.icon.${name}`, { title: label, 'aria-label': label, click }, svg);
 }
 
-/** Questions to ask with one press. */
+/** Questions to ask with one press; nothing without any. */
 export function suggestions(label, questions, ask) {
-  return questions.length > 0 && h('ul.suggestions', { 'aria-label': label }, questions.map((question) => h('li', {},
-    h('button.button', { dir: 'auto', click: () => ask(question) }, question))));
+  return questions.length ? h('ul.suggestions', { 'aria-label': label }, questions.map((question) => h('li', {},
+    h('button.button', { dir: 'auto', click: () => ask(question) }, question)))) : '';
 }
 
 /** A page as a card: number, title and heading, snippet with what was searched for marked. */
@@ -177,12 +177,13 @@ export function newTurn(chat, question) {
     if (stored && chat.config.feedback) {
       const thumbs = ['up', 'down'].map((rating) => iconButton(rating, 'M4 11h3v9H4zM7 11l4-8q3 0 2 6h6l-1 11H7', t[rating],
         () => rate(rating).catch(() => {})));
+      const press = (rating) => thumbs.forEach((thumb) => { thumb.ariaPressed = thumb.classList.contains(rating); });
       const rate = async (rating, more) => {
         await bot.tell('feedback', { message_id: turn.id, rating, ...more });
-        for (const thumb of thumbs) thumb.ariaPressed = thumb.classList.contains(rating);
+        press(rating);
         emit('feedback', { message_id: turn.id, rating });
       };
-      for (const thumb of thumbs) thumb.ariaPressed = false;
+      press();
       const reasons = Object.keys(t).filter((key) => key.startsWith('reason_')).map((key) => h('label.reason', {},
         h('input', { type: 'checkbox', name: 'reasons', value: key.slice(7) }), t[key]));
       feedback = form(t, thumbs[1], t.why, t.thanks, [h('fieldset', {}, h('legend', {}, t.why), h('div.row', {}, reasons)), comment(t)],
@@ -202,9 +203,7 @@ export function newTurn(chat, question) {
       iconButton('edit', 'M5 19l1-4L16 5l3 3L9 18zM14 7l3 3', t.edit, () => chat.edit(turn))),
     note, answer, list, after),
 
-    waiting(text) {
-      say(text, 'waiting');
-    },
+    waiting: (text) => say(text, 'waiting'),
 
     source(source) {
       const { n } = source;
@@ -266,7 +265,7 @@ export function newTurn(chat, question) {
         }));
       }
       tools(stored, host.hasAttribute('cost') && cost, session_cost);
-      after.append(suggestions(t.next, next, chat.follow) || '');
+      after.append(suggestions(t.next, next, chat.follow));
     },
 
     stopped() {
