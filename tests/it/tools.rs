@@ -251,7 +251,7 @@ fn without_a_page_only_a_tool_or_a_question_back_leads_to_an_answer() {
 
     bot.script(&json!([says(&[json!({ "response": "Bread is baked at 220 degrees." })])]));
     let parts = bot.stream(&json!({ "message": "How do I bake bread?" }));
-    assert!(!text(&parts).contains("220 degrees"), "{parts:?}");
+    assert!(!text(&parts).contains("220"), "{parts:?}");
     let finish = &one(&parts, "finish")["messageMetadata"];
     assert_eq!((&finish["refused"], &finish["refusal"]["by"]), (&json!(true), &json!("threshold")), "{finish:#}");
 
@@ -260,7 +260,9 @@ fn without_a_page_only_a_tool_or_a_question_back_leads_to_an_answer() {
         "body": "data: {\"response\":\"Bread is baked at 220 degrees, says nobody but this model here.\"}\n\n" });
     bot.script(&json!([{ "service": "ai", "operation": "chat", "respond": respond }]));
     let parts = bot.stream(&json!({ "message": "How do I bake bread?" }));
-    assert!(!format!("{parts:?}").contains("220 degrees"), "{parts:?}");
+    let said = format!("{parts:?}");
+    // Not "220" alone, which the parts' random ids may have.
+    assert!(["Bread", "baked", "220 degrees", "nobody"].iter().all(|words| !said.contains(words)), "{said}");
     assert!(parts.iter().all(|part| !part.kind().starts_with("text-")), "{parts:?}");
     one(&parts, "data-docent-error");
     bot.script(&json!([]));

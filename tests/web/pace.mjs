@@ -40,20 +40,20 @@ async function busy(body) {
 }
 
 // A browser makes the context of a page's scripts with the first of them; whichever comes first pays.
-const first = '<script>document.title += "!";</script>';
+const pages = { 'a page without another': '', 'a page that has one': '<script>document.title += "!";</script>' };
 const scripts = { nothing: '', paragraph: '<script src="/paragraph.js" async></script>', loader: '<script src="/widget.js" async></script>' };
-const runs = {};
+const runs = {}; // by page and script
 for (let round = 0; round < ROUNDS; round++) {
-  for (const name of Object.keys(scripts)) {
-    (runs[name] ??= []).push(await busy(scripts[name]));
-    (runs[`${name}, second`] ??= []).push(await busy(first + scripts[name]));
+  for (const [page, before] of Object.entries(pages)) {
+    for (const [name, script] of Object.entries(scripts)) ((runs[page] ??= {})[name] ??= []).push(await busy(before + script));
   }
 }
 console.log(`main thread, median of ${ROUNDS}, ${SLOWDOWN}x slower, more than without it:`);
-for (const [which, suffix] of [['a page without another', ''], ['a page that has one', ', second']]) {
-  const cost = (name, part) => (median(runs[name + suffix].map((run) => run[part])) - median(runs[`nothing${suffix}`].map((run) => run[part]))).toFixed(1);
-  for (const name of ['paragraph', 'loader']) {
-    console.log(`${name.padEnd(9)} on ${which.padEnd(22)}: ${cost(name, 'script')} ms of script, ${cost(name, 'all')} ms with style and layout`);
+for (const [page, { nothing, ...measured }] of Object.entries(runs)) {
+  const middle = (times, part) => median(times.map((run) => run[part]));
+  for (const [name, times] of Object.entries(measured)) {
+    const [script, all] = ['script', 'all'].map((part) => (middle(times, part) - middle(nothing, part)).toFixed(1));
+    console.log(`${name.padEnd(9)} on ${page.padEnd(22)}: ${script} ms of script, ${all} ms with style and layout`);
   }
 }
 

@@ -53,10 +53,7 @@ function newChat(host, t) {
   const status = h('p.status.unseen', { role: 'status' });
   const over = h('p.over', { 'aria-live': 'polite' });
   const input = h(`${searches ? 'input' : 'textarea'}.input`, { id: 'input', rows: 1, dir: 'auto', autocomplete: 'off',
-    enterkeyhint: 'send', placeholder: searches ? t.find : t.placeholder, input: () => {
-      typed();
-      find(input.value.trim());
-    } });
+    enterkeyhint: 'send', placeholder: searches ? t.find : t.placeholder, input: edited });
   const sender = iconButton('send', SEND, t.send, (event) => {
     if (!running) send();
     else if (event.detail < 2) stop(); // the second half of a double click is no wish to stop
@@ -99,6 +96,12 @@ function newChat(host, t) {
     sender.disabled = !running && (excess > 0 || !text);
   }
 
+  /** The input has another text. */
+  function edited() {
+    typed();
+    find(input.value.trim());
+  }
+
   function key(event) {
     const { key: pressed, target, shiftKey } = event;
     // Pages listen for "/" or "s" and cannot see that somebody types in here.
@@ -138,8 +141,7 @@ function newChat(host, t) {
     welcome.append(h('p.greeting', { dir: 'auto' }, greeting || t.greeting), suggestions(t.suggestions, questions, follow));
     models.append(...offered.map((model) => h('option', { value: model }, model.split('/').at(-1))));
     models.hidden = offered.length < 2;
-    typed();
-    find(input.value.trim()); // somebody may have begun to type
+    edited(); // somebody may have begun to type
   }
 
   /** Turns of earlier pages and of other tabs. */

@@ -6,6 +6,7 @@ import { h, link } from './dom.js';
 
 /** Around a sentence that its source does not support; see `newMarkdown`. */
 export const [DOUBT, END] = '\ue000\ue001';
+/** Each of the two. */
 export const MARKS = /[\ue000\ue001]/g;
 
 const FENCE = /^( *)(`{3,}(?!.*`)|~{3,})[ \t]*([^\s]*)/;
@@ -304,7 +305,7 @@ function doubt(parent, view) {
   const nodes = [];
   while (texts.nextNode()) nodes.push(texts.currentNode);
   for (const node of nodes) {
-    node.replaceWith(...node.data.split(/([\ue000\ue001])/).map((text) => {
+    node.replaceWith(...node.data.split(RegExp(`(${MARKS.source})`)).map((text) => {
       if (text === DOUBT || text === END) doubted = text === DOUBT;
       return text === END ? view.doubt() : text === DOUBT ? '' : doubted && text && !node.parentNode.matches('button') ? h('mark', {}, text) : text;
     }));

@@ -183,7 +183,7 @@ export function newTurn(chat, question) {
         press(rating);
         emit('feedback', { message_id: turn.id, rating });
       };
-      press();
+      press(''); // neither
       const reasons = Object.keys(t).filter((key) => key.startsWith('reason_')).map((key) => h('label.reason', {},
         h('input', { type: 'checkbox', name: 'reasons', value: key.slice(7) }), t[key]));
       feedback = form(t, thumbs[1], t.why, t.thanks, [h('fieldset', {}, h('legend', {}, t.why), h('div.row', {}, reasons)), comment(t)],
